@@ -1,0 +1,1 @@
+"""Anonymised image representations by mutual information (Feutry, Piantanida and Duhamel, ICASSP 2020)."""
