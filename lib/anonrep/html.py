@@ -1,0 +1,160 @@
+"""An executed notebook as one offline HTML file: no request leaves it, formulas are MathML, figures are inside."""
+
+import html
+import re
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+import nbformat
+from latex2mathml.converter import convert as mathml
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments.formatters import HtmlFormatter
+from traitlets.config import Config
+
+from anonrep.files import write_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+SHOWN = ["text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex", "text/plain"]
+TAG = re.compile(r"\\tag\*?\{([^{}]*)\}")
+
+
+def to_html(notebook: str | Path, out: str | Path, title: str | None = None, hide_code: bool = False) -> None:
+    """Render an executed notebook into one file at `out`, atomically.
+
+    title      of the page; None: the notebook's first heading, or its file name
+    hide_code  a report: no inputs and nothing that was printed; otherwise inputs are folded away
+    """
+    notebook = Path(notebook)
+    page = render(nbformat.read(notebook, as_version=4), title, hide_code, fallback=notebook.stem)
+    write_text(out, page)
+
+
+def render(node: nbformat.NotebookNode, title: str | None, hide_code: bool, fallback: str = "Notebook") -> str:
+    """The page of a notebook as text."""
+    exporter = Exporter(hide_code)
+    body = "\n".join(cell.source for cell in node.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^# +(.+)$", body, re.MULTILINE)
+    resources = {
+        "metadata": {"name": fallback, "path": "."},
+        "title": title or (heading[1].strip() if heading else fallback),
+        "hide_code": hide_code,
+        "code_css": "" if hide_code else _code_css(),
+    }
+    page, _ = exporter.from_notebook_node(node, resources=resources)
+    page = page.replace("SCRIPTS", "'unsafe-inline'" if "<script" in page else "'none'", 1)
+    return page.replace("<h2 ", contents(exporter.headings) + "<h2 ", 1)
+
+
+class Exporter(HTMLExporter):
+    """nbconvert's exporter with our template, our Markdown and no other resource."""
+
+    def __init__(self, hide_code: bool) -> None:
+        config = Config({"NbConvertBase": {"display_data_priority": SHOWN}})
+        super().__init__(
+            config=config,
+            template_name="report",
+            extra_template_basedirs=[str(TEMPLATES)],
+            embed_images=True,
+            exclude_input=hide_code,
+        )
+        self.headings: list[tuple[str, str]] = []
+
+    def default_filters(self):
+        """The usual ones and ours."""
+        yield from super().default_filters()
+        yield ("figure", figure)
+        yield ("tex", lambda text: equation(text.strip().strip("$")))
+
+    def markdown2html(self, context, source: str) -> str:
+        """Markdown with MathML; second-level headings are remembered for the table of contents."""
+        cell = context.get("cell", {})
+        renderer = Renderer(self.headings, escape=False, attachments=cell.get("attachments", {}), embed_images=True)
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+    markdown2html.jinja_pass_arg = HTMLExporter.markdown2html.jinja_pass_arg
+
+
+class Renderer(IPythonRenderer):
+    """Markdown to HTML: formulas to MathML, headings with an id."""
+
+    def __init__(self, headings: list[tuple[str, str]], **options) -> None:
+        super().__init__(**options)
+        self.headings = headings
+
+    def heading(self, text: str, level: int, **attributes) -> str:
+        """A heading that can be linked to."""
+        plain = html.unescape(re.sub(r"<math.*?</math>|<[^>]+>", "", text, flags=re.DOTALL))
+        name = base = re.sub(r"\W+", "-", plain.lower()).strip("-") or "section"
+        taken = {known for known, _ in self.headings}
+        number = 2
+        while name in taken:
+            name, number = f"{base}-{number}", number + 1
+        if level == 2:
+            self.headings.append((name, text))
+        return f'<h{level} id="{name}">{text}</h{level}>\n'
+
+    def table(self, text: str) -> str:
+        """A table scrolls inside itself."""
+        return f'<div class="scroll"><table>\n{text}</table></div>\n'
+
+    def inline_math(self, body: str) -> str:
+        """$...$"""
+        return mathml(body)
+
+    def block_math(self, body: str) -> str:
+        """$$...$$"""
+        return equation(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        r"""\\begin{align} ... \\end{align} and its kin; equation is only a display."""
+        inner = body if name.startswith("equation") else rf"\begin{{{name}}}{body}\end{{{name}}}"
+        return equation(inner)
+
+
+def equation(body: str) -> str:
+    r"""A displayed formula as MathML, with \\tag{...} at its right."""
+    tag = TAG.search(body)
+    number = f'<span class="tag">({html.escape(tag[1])})</span>' if tag else ""
+    formula = mathml(TAG.sub("", body).strip(), display="block")
+    # Spans, because Markdown puts displays inside a paragraph.
+    return f'<span class="equation"><span class="formula">{formula}</span>{number}</span>'
+
+
+def contents(headings: list[tuple[str, str]]) -> str:
+    """A table of contents; nothing for a page of one or two sections."""
+    if len(headings) < 3:
+        return ""
+    items = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in headings)
+    return f'<nav class="contents" aria-label="Contents"><ol>{items}</ol></nav>'
+
+
+def figure(output: nbformat.NotebookNode, kind: str) -> str:
+    """An image output as <figure>: a data URI, its natural width, `alt` and `caption` from its metadata."""
+    data = output.data[kind]
+    # SVG is text in a notebook, the others are base64 already.
+    raw = data.encode() if kind == "image/svg+xml" else data.replace("\n", "").encode()
+    code = b64encode(raw).decode() if kind == "image/svg+xml" else raw.decode()
+    metadata = {**output.metadata, **output.metadata.get(kind, {})}
+    alt = html.escape(metadata.get("alt", "Figure without a description"))
+    caption = f"<figcaption>{html.escape(metadata['caption'])}</figcaption>" if metadata.get("caption") else ""
+    width = f' style="--natural: {_width(kind, data)}px"' if _width(kind, data) else ""
+    image = f'<img src="data:{kind};base64,{code}" alt="{alt}"{width}>'
+    return f'<figure><div class="scroll card">{image}</div>{caption}</figure>'
+
+
+def _width(kind: str, data: str) -> int | None:
+    """Width in CSS pixels: of an SVG in points or pixels; PNG figures are drawn for two pixels a CSS pixel at most."""
+    if kind == "image/svg+xml":
+        found = re.search(r'<svg[^>]*?\swidth="([\d.]+)(pt|px)?"', data)
+        return round(float(found[1]) * (4 / 3 if found[2] == "pt" else 1)) if found else None
+    if kind == "image/png":
+        return int.from_bytes(b64decode(data[:64])[16:20], "big")
+    return None
+
+
+def _code_css() -> str:
+    """Colours of highlighted code, light and dark."""
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
