@@ -16,6 +16,7 @@ from anonrep.files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = ["text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex", "text/plain"]
+SPELLED = {r"\arg": r"\operatorname{arg}", r"\not=": r"\neq"}  # what latex2mathml does not know
 TAG = re.compile(r"\\tag\*?\{([^{}]*)\}")
 
 
@@ -57,6 +58,7 @@ class Exporter(HTMLExporter):
             extra_template_basedirs=[str(TEMPLATES)],
             embed_images=True,
             exclude_input=hide_code,
+            preprocessors=["nbconvert.preprocessors.CoalesceStreamsPreprocessor"],  # a progress bar is one output
         )
         self.headings: list[tuple[str, str]] = []
 
@@ -100,25 +102,36 @@ class Renderer(IPythonRenderer):
 
     def inline_math(self, body: str) -> str:
         """$...$"""
-        return mathml(body)
+        return formula(body)
 
     def block_math(self, body: str) -> str:
         """$$...$$"""
         return equation(body)
 
     def latex_environment(self, name: str, body: str) -> str:
-        r"""\\begin{align} ... \\end{align} and its kin; equation is only a display."""
-        inner = body if name.startswith("equation") else rf"\begin{{{name}}}{body}\end{{{name}}}"
+        """An align, gather or equation environment; only an explicit tag gives a number."""
+        bare = name.removesuffix("*")
+        inner = body if bare == "equation" else rf"\begin{{{bare}*}}{body}\end{{{bare}*}}"
         return equation(inner)
 
 
+def formula(body: str, display: str = "inline") -> str:
+    """TeX to MathML. Raises ValueError for a command that the converter passes through instead of knowing it."""
+    for known, spelled in SPELLED.items():
+        body = re.sub(re.escape(known) + r"(?![A-Za-z])", lambda _, text=spelled: text, body)
+    result = mathml(body, display=display)
+    if unknown := re.search(r"\\[A-Za-z]+", result):
+        raise ValueError(f"the offline page cannot show {unknown[0]} in the formula {body.strip()}: write it otherwise")
+    return result
+
+
 def equation(body: str) -> str:
-    r"""A displayed formula as MathML, with \\tag{...} at its right."""
+    """A displayed formula as MathML, with what is in its tag at its right."""
     tag = TAG.search(body)
     number = f'<span class="tag">({html.escape(tag[1])})</span>' if tag else ""
-    formula = mathml(TAG.sub("", body).strip(), display="block")
     # Spans, because Markdown puts displays inside a paragraph.
-    return f'<span class="equation"><span class="formula">{formula}</span>{number}</span>'
+    shown = formula(TAG.sub("", body).strip(), "block")
+    return f'<span class="equation"><span class="formula">{shown}</span>{number}</span>'
 
 
 def contents(headings: list[tuple[str, str]]) -> str:
@@ -138,13 +151,14 @@ def figure(output: nbformat.NotebookNode, kind: str) -> str:
     metadata = {**output.metadata, **output.metadata.get(kind, {})}
     alt = html.escape(metadata.get("alt", "Figure without a description"))
     caption = f"<figcaption>{html.escape(metadata['caption'])}</figcaption>" if metadata.get("caption") else ""
-    width = f' style="--natural: {_width(kind, data)}px"' if _width(kind, data) else ""
+    natural = metadata.get("width") or _width(kind, data)
+    width = f' style="--natural: {natural}px"' if natural else ""
     image = f'<img src="data:{kind};base64,{code}" alt="{alt}"{width}>'
     return f'<figure><div class="scroll card">{image}</div>{caption}</figure>'
 
 
 def _width(kind: str, data: str) -> int | None:
-    """Width in CSS pixels: of an SVG in points or pixels; PNG figures are drawn for two pixels a CSS pixel at most."""
+    """Width in CSS pixels, from the SVG's own size (points or pixels) or the PNG's header; None when it has none."""
     if kind == "image/svg+xml":
         found = re.search(r'<svg[^>]*?\swidth="([\d.]+)(pt|px)?"', data)
         return round(float(found[1]) * (4 / 3 if found[2] == "pt" else 1)) if found else None

@@ -5,7 +5,6 @@ python -m anonrep.notebook run build/notebooks/train.ipynb --as train-0.5 -p lam
 """
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from anonrep.files import replacing, write_text
+from anonrep.parameters import cell_text, check, look_up, read_yaml
 from anonrep.project import root
 
 RUNS = Path("build/runs")
@@ -52,75 +52,13 @@ def _clean_cell(cell: dict, position: int) -> dict:
         "cell_type": cell["cell_type"],
         "id": cell.get("id", f"cell-{position}"),
         "metadata": {"tags": tags} if tags else {},
-        "source": _text(cell["source"]).splitlines(keepends=True),
+        "source": cell_text(cell).splitlines(keepends=True),
     }
     if cell["cell_type"] == "code":
         fresh |= {"execution_count": None, "outputs": []}
     if cell.get("attachments"):
         fresh["attachments"] = cell["attachments"]
     return fresh
-
-
-def _text(source: str | list[str]) -> str:
-    """nbformat allows a string or a list of lines."""
-    return source if isinstance(source, str) else "".join(source)
-
-
-def declared(notebook: dict) -> dict[str, object]:
-    """Names and values assigned in the cell tagged "parameters", in order; empty without such a cell."""
-    for cell in notebook["cells"]:
-        if "parameters" in cell["metadata"].get("tags", []):
-            return dict(_assignments(_text(cell["source"])))
-    return {}
-
-
-def _assignments(source: str):
-    for node in ast.parse(source).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name) or node.value is None:
-            raise ValueError(f"the parameters cell holds more than `name = literal`: {ast.unparse(node)}")
-        try:
-            yield targets[0].id, ast.literal_eval(node.value)
-        except ValueError as error:
-            raise ValueError(f"parameter {targets[0].id} is no plain literal: {ast.unparse(node)}") from error
-
-
-def look_up(reference: str) -> object:
-    """The value at FILE:dotted.key of a YAML file, of any type."""
-    import yaml
-
-    path, _, dotted = reference.rpartition(":")
-    value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    for key in dotted.split("."):
-        if not isinstance(value, dict) or key not in value:
-            raise ValueError(f"{path} has no key {dotted}: {key!r} is missing")
-        value = value[key]
-    return value
-
-
-def refuse_number_like(name: str, value: object) -> None:
-    """YAML 1.1 reads 1e-2 as text: nothing that float() accepts may stay a string, at any depth."""
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else []):
-        refuse_number_like(f"{name}.{key}", inner)
-    if not isinstance(value, str):
-        return
-    try:
-        number = float(value)
-    except ValueError:
-        return
-    raise ValueError(f"{name} is the text {value!r} to YAML, not a number: write {number!r} (0.01, not 1e-2)")
-
-
-def checked(notebook: dict, name: str, parameters: dict[str, object]) -> None:
-    """Refuse what papermill only warns about or injects as text."""
-    known = declared(notebook)
-    if parameters and not known:
-        raise ValueError(f"{name} has no cell tagged 'parameters', but was given {', '.join(parameters)}")
-    unknown = [key for key in parameters if key not in known]
-    if unknown:
-        raise ValueError(f"{name} declares no parameter {', '.join(unknown)}; it declares {', '.join(known)}")
-    for key, value in parameters.items():
-        refuse_number_like(key, value)
 
 
 class Log:
@@ -172,8 +110,8 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
 def run(options: argparse.Namespace) -> None:
     """Execute a notebook and render it; ends the program with a message when something is wrong."""
     start = time.monotonic()
-    parameters = {key: _yaml(value) for key, value in options.p} | {key: look_up(where) for key, where in options.k}
-    checked(json.loads(options.notebook.read_text(encoding="utf-8")), options.notebook.name, parameters)
+    parameters = {key: read_yaml(value) for key, value in options.p} | {key: look_up(where) for key, where in options.k}
+    check(json.loads(options.notebook.read_text(encoding="utf-8")), options.notebook.name, parameters)
     runs = root() / RUNS
     executed = runs / f"{options.name}.ipynb"
     traceback = execute(options.notebook, executed, parameters)
@@ -195,12 +133,6 @@ def clean(options: argparse.Namespace) -> None:
     for path in (unclean := [path for path, text in texts.items() if cleaned(text) != text]):
         print(f"{path} holds outputs or noise: python -m anonrep.notebook clean {path} --to {path.parent}")
     sys.exit(bool(unclean))
-
-
-def _yaml(text: str) -> object:
-    import yaml
-
-    return yaml.safe_load(text)
 
 
 def main(arguments: list[str] | None = None) -> None:
