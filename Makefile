@@ -1,0 +1,41 @@
+# `make` lists the targets. PYTHON makes the environment, JOBS stages run side by side.
+PYTHON ?= python3
+JOBS ?= 2
+export JOBS
+export DVC_NO_ANALYTICS = 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro quick report test lint explore
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+
+repro: .venv/installed ## install, run the whole pipeline, say where the report is
+	@./repro.sh
+	@echo "the report: $(CURDIR)/reports/pendigits.html"
+
+quick: .venv/installed ## the same at a small setting, in build/quick
+	@python -m anonrep.workspace quick build/quick
+	@cd build/quick && "$(CURDIR)/repro.sh"
+	@echo "the quick report: $(CURDIR)/build/quick/reports/pendigits.html"
+
+report: .venv/installed ## build the HTML reports again from the results that are there
+	@dvc repro --single-item --force report
+
+test: .venv/installed ## the tests, with lint among them
+	@python -m pytest
+
+lint: .venv/installed ## style and layout of code and notebooks
+	@ruff check && ruff format --check
+
+explore: .venv/installed ## JupyterLab on the notebooks, for this machine only
+	@jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
+
+# Installed again only when the lock or pyproject changes.
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed and $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -r requirements.lock
+	.venv/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Reproduce the pipeline in the current folder with independent stages side by side: `JOBS=2 ./repro.sh`.
+#
+# `dvc repro` runs one stage after the other. Here each wave holds stages that do not depend on each other; a process
+# for each runs that stage alone (-s), waits for DVC's short locks, and holds none while its notebook works. The last,
+# plain `dvc repro` finds those done and does the rest, so a stage that no wave names is only slower, never forgotten.
+set -euo pipefail
+
+jobs=${JOBS:-2}
+waves=('^(notebooks|render)$' '^(pretrain@.*|controls)$' '^train@' '^assess@')
+
+# Everything of this process group is asked to stop, given a moment to put its locks away, and then made to.
+stop() {
+    trap '' INT TERM
+    kill -INT 0
+    sleep 3
+    echo "stopped: run it again to go on from here" >&2
+    trap - TERM
+    kill -TERM 0
+}
+trap stop INT TERM
+
+if dvc status --quiet; then
+    echo "the pipeline is up to date"
+    exit
+fi
+for wave in "${waves[@]}"; do
+    stages=$(dvc stage list --name-only | grep -E "$wave" || true)
+    [ -n "$stages" ] || continue
+    echo "== $(echo "$stages" | wc -l) stage(s) like $wave, $jobs at a time"
+    # 255 tells xargs to start nothing more; stages that are running finish, so that their work is kept.
+    if ! echo "$stages" | xargs -P "$jobs" -I{} bash -c \
+        'dvc --wait-for-lock repro --quiet --single-item "$0" || { echo "stage $0 failed" >&2; exit 255; }' {}; then
+        echo "the pipeline stopped: the traceback is above, the executed notebook in build/runs/" >&2
+        exit 1
+    fi
+done
+dvc repro
