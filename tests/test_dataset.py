@@ -1,0 +1,111 @@
+"""The data set: what it holds, that it comes back from disk as it was, and that damage is named."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anonrep.dataset import SPLITS, Dataset, random_split
+
+
+def some(n: int = 12, people: int = 3, seed: int = 0) -> Dataset:
+    draw = np.random.default_rng(seed)
+    return Dataset(
+        images=draw.integers(0, 256, (n, 4, 5), np.uint8),
+        z=np.arange(n) % people,
+        attributes={"digit": draw.integers(0, 10, n), "slant": draw.standard_normal(n)},
+        split=(np.arange(n) % 3).astype(np.uint8),
+        provenance={"source": "standin", "counts": {"digits": n}},
+    )
+
+
+def same(first: Dataset, second: Dataset) -> bool:
+    names = ("images", "z", "split")
+    pairs = [(getattr(first, name), getattr(second, name)) for name in names]
+    pairs += [(value, second.attributes[name]) for name, value in first.attributes.items()]
+    return (
+        first.provenance == second.provenance
+        and first.attributes.keys() == second.attributes.keys()
+        and all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
+    )
+
+
+@given(n=st.integers(1, 30), seed=st.integers(0, 99))
+@settings(max_examples=20)
+def test_round_trip_and_same_bytes(tmp_path_factory, n, seed):
+    folder = tmp_path_factory.mktemp("round")
+    dataset = some(n, seed=seed)
+    dataset.save(folder / "a.npz")
+    dataset.save(folder / "deep" / "b.npz")
+    assert same(Dataset.load(folder / "a.npz"), dataset)
+    assert (folder / "a.npz").read_bytes() == (folder / "deep" / "b.npz").read_bytes()
+    assert [path.name for path in sorted(folder.rglob("*.npz"))] == ["a.npz", "b.npz"]  # no temporary file stays
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz is missing: `dvc repro`"):
+        Dataset.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty", "other arrays"])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "data.npz"
+    some(200).save(path)
+    whole = bytearray(path.read_bytes())
+    if damage == "cut":
+        whole = whole[: len(whole) // 2]
+    elif damage == "flip":
+        whole[300] ^= 255  # inside the compressed images; the archive's checksum sees it
+    elif damage == "text":
+        whole = b"not an archive"
+    elif damage == "empty":
+        whole = b""
+    path.write_bytes(whole)
+    if damage == "other arrays":
+        np.savez(path, a=np.arange(3))
+    with pytest.raises(ValueError, match=r"data\.npz is not a readable data set"):
+        Dataset.load(path)
+
+
+def test_what_does_not_fit_together_is_an_error():
+    good = some()
+    with pytest.raises(ValueError, match="expected uint8"):
+        good.released(good.images / 255)
+    with pytest.raises(ValueError, match="expected one value an image"):
+        good.released(good.images[:3])
+
+
+def test_take_subset_and_marginal():
+    dataset = some(12, people=3)
+    assert dataset.p_z.tolist() == pytest.approx([1 / 3] * 3)
+    assert sum(len(dataset.subset(name)) for name in SPLITS) == 12
+    part = dataset.take(dataset.z == 1)
+    assert part.z.tolist() == [1] * 4
+    np.testing.assert_array_equal(part.attributes["slant"], dataset.attributes["slant"][1::3])
+
+
+def test_a_release_keeps_the_people_and_says_how():
+    dataset = some()
+    release = dataset.released(255 - dataset.images, lam=2.0)
+    assert release.provenance == {**dataset.provenance, "lam": 2.0}
+    assert "lam" not in dataset.provenance
+    assert same(release.released(dataset.images), Dataset(**{**vars(dataset), "provenance": release.provenance}))
+
+
+def test_the_papers_split_sizes():
+    split = random_split(7494, (5494, 1000, 1000), np.random.default_rng(0))
+    assert np.bincount(split).tolist() == [5494, 1000, 1000]
+
+
+@given(n=st.integers(3, 3000), sizes=st.tuples(*[st.integers(1, 9999)] * 3), seed=st.integers(0, 9))
+def test_split_sizes_are_met_or_kept_in_proportion(n, sizes, seed):
+    split = random_split(n, sizes, np.random.default_rng(seed))
+    counts = np.bincount(split, minlength=3)
+    assert counts.sum() == n
+    np.testing.assert_allclose(counts, np.array(sizes) * n / sum(sizes), atol=1)
+    assert np.array_equal(split, random_split(n, sizes, np.random.default_rng(seed)))
+
+
+def test_an_empty_part_is_an_error():
+    with pytest.raises(ValueError, match="needs at least one image"):
+        random_split(10, (9, 0, 1), np.random.default_rng(0))
