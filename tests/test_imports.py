@@ -1,0 +1,70 @@
+"""Imports inside the library point one way: the table of CONTRIBUTING.md, held over the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import anonrep
+
+ALLOWED = {
+    "__init__": set(),
+    # ground floor
+    "files": set(),
+    "seeds": set(),
+    "dataset": {"files"},
+    "intervals": set(),
+    # the data
+    "unipen": set(),
+    "pendigits": {"dataset", "seeds", "unipen"},
+    "standin": {"dataset", "seeds", "unipen", "files"},
+    "sources": {"standin", "files"},
+    # the paper
+    "losses": set(),
+    "networks": {"seeds"},
+    "training": {"losses", "dataset", "networks", "seeds", "files"},
+    # what a release is worth
+    "attackers": {"seeds", "files"},
+    "assessment": {"dataset", "networks", "attackers", "intervals", "seeds"},
+    "naturalness": {"dataset", "networks", "attackers", "assessment", "seeds"},
+    # what the notebooks call
+    "checkpoints": {"networks", "files"},
+    "experiment": {"dataset", "networks", "training", "attackers", "assessment", "naturalness", "checkpoints", "files"},
+    "results": {"files"},
+    "plots": {"dataset", "files"},
+    "report": {"files", "project", "results"},
+    # the pipeline's tools
+    "project": set(),
+    "parameters": set(),
+    "html": {"files"},
+    "notebook": {"files", "html", "parameters", "project"},
+    "workspace": {"files", "project"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of anonrep that a file imports, at any depth of its code."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively: write `from anonrep...`"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        found |= {name.split(".")[1] for name in names if name.startswith("anonrep.")}
+    return found
+
+
+def test_every_module_imports_what_the_table_allows():
+    library = Path(anonrep.__file__).parent
+    modules = {path.relative_to(library).parts[0].removesuffix(".py"): path for path in library.rglob("*.py")}
+    assert set(modules) <= set(ALLOWED), "add the new module to ALLOWED and to the picture in CONTRIBUTING.md"
+    for path in library.rglob("*.py"):
+        module = path.relative_to(library).parts[0].removesuffix(".py")
+        extra = imports(path) - ALLOWED[module] - {module}
+        assert not extra, f"{module} imports {sorted(extra)}; the table allows {sorted(ALLOWED[module])}"
+
+
+def test_the_table_has_no_circle():
+    done: set[str] = set()
+    while ready := {name for name, needs in ALLOWED.items() if name not in done and needs <= done}:
+        done |= ready
+    assert done == set(ALLOWED)

@@ -1,0 +1,223 @@
+"""The runner: parameters, failures, clean copies, and HTML that no request leaves."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from anonrep.html import formula, to_html
+from anonrep.notebook import cleaned
+from anonrep.parameters import check, declared, look_up, refuse_number_like
+
+CHROMIUM = shutil.which("chromium")
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'
+TOY = new_notebook(
+    metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    cells=[
+        new_markdown_cell("# A toy & its title\n\nInline $\\hat{x}$ and a [link](https://doi.org/10.1109/5.771073)."),
+        new_code_cell('lam = 0.5\nname = "toy"\nmore = {}\nfail = False', metadata={"tags": ["parameters"]}),
+        new_markdown_cell("## Method\n\n$$\\mathcal{L} = -\\log D(x) \\tag{9}$$\n\n|a|b|\n|--|--|\n|1|2|"),
+        new_markdown_cell("## Result\n\nText.\n\n## What it means\n\nMore."),
+        new_code_cell(
+            "import json, os, sys\nprint('noise')\nprint('progress', file=sys.stderr)\nassert not fail, 'as told'"
+        ),
+        new_code_cell("print(json.dumps([lam, name, more, os.getcwd(), os.environ['OMP_NUM_THREADS']]))"),
+    ],
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with the toy notebook."""
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text("train: {rate: 0.01, odd: 1e-2, layers: {wide: [64, 32]}}\n")
+    nbformat.write(TOY, tmp_path / "toy.ipynb")
+    return tmp_path
+
+
+@pytest.fixture
+def executed(tmp_path):
+    """The toy notebook with outputs of every kind, as after a run, without the cost of one."""
+    notebook = copy.deepcopy(TOY)
+    wide = "<table class='dataframe'><tr>" + "<td>0.123456</td>" * 40 + "</tr></table>"
+    notebook.cells[4].outputs = [
+        new_output("stream", name="stdout", text="noise\n" + "long" * 200),
+        new_output("stream", name="stderr", text="progress\n"),
+        new_output("display_data", data={"text/html": wide, "text/plain": "table"}),
+        new_output("display_data", data={"image/svg+xml": SVG}, metadata={"image/svg+xml": {"alt": "A bar & more"}}),
+        new_output("display_data", data={"text/markdown": "**read** $p_z$"}),
+    ]
+    nbformat.write(notebook, tmp_path / "executed.ipynb")
+    return tmp_path / "executed.ipynb"
+
+
+def run(project, *arguments):
+    """The runner's command line in `project`."""
+    command = [sys.executable, "-m", "anonrep.notebook", "run", "toy.ipynb", "--as", "toy", *arguments]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
+
+
+def test_parameters_arrive_with_their_types(project):
+    done = run(
+        project, "-p", "lam", "2", "-p", "name", "other", "-k", "more", "params.yaml:train.layers", "--hide-code"
+    )
+    assert done.returncode == 0, done.stderr
+    noise, values, wall = done.stdout.splitlines()
+    assert noise == "noise"
+    assert json.loads(values) == [2, "other", {"wide": [64, 32]}, str(project), "1"]
+    assert re.fullmatch(r"toy: \d+\.\d s", wall)
+    assert done.stderr.splitlines() == ["progress"]
+    assert nbformat.read(project / "build/runs/toy.ipynb", as_version=4).cells[-1].outputs
+    assert "noise" not in (project / "build/runs/toy.html").read_text()
+
+
+def test_a_failing_cell_is_an_error_without_a_page(project):
+    done = run(project, "-p", "fail", "true", "--html", "reports/toy.html")
+    assert done.returncode not in (0, None)
+    assert "AssertionError: as told" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert str(project / "build/runs/toy.ipynb") in done.stderr
+    assert (project / "build/runs/toy.ipynb").exists()
+    assert not (project / "reports/toy.html").exists()
+    assert not list((project / "build/runs").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "lamb", "1"], "declares no parameter lamb; it declares lam, name, more, fail"),
+        (["-p", "lam", "1e-2"], "write 0.01"),
+        (["-k", "more", "params.yaml:train"], "more.odd is the text '1e-2'"),
+        (["-k", "lam", "params.yaml:train.rat"], "no key train.rat"),
+    ],
+)
+def test_what_papermill_would_let_through_is_refused(project, arguments, message):
+    done = run(project, *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (project / "build").exists()
+
+
+def test_a_notebook_without_parameters_takes_none():
+    with pytest.raises(ValueError, match="no cell tagged 'parameters'"):
+        check(new_notebook(cells=[new_code_cell("lam = 1")]), "toy.ipynb", {"lam": 2})
+
+
+def test_only_literals_are_parameters():
+    cell = new_code_cell("a: int = -1\nb = 2 * a", metadata={"tags": ["parameters"]})
+    with pytest.raises(ValueError, match="parameter b is no plain literal"):
+        declared(new_notebook(cells=[cell]))
+
+
+def test_values_of_any_type_are_looked_up(project):
+    assert look_up(f"{project}/params.yaml:train.layers") == {"wide": [64, 32]}
+    assert look_up(f"{project}/params.yaml:train.rate") == 0.01
+    for value in ("word", True, None, 1, [1.5, "b"], {"a": "b"}):
+        refuse_number_like("value", value)
+
+
+def saved_by_lab(text: str) -> str:
+    """What opening, running and saving in Lab does to a notebook file."""
+    notebook = json.loads(text)
+    notebook["metadata"] |= {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python", "version": "3.13.1", "codemirror_mode": {"name": "ipython", "version": 3}},
+        "widgets": {"application/vnd.jupyter.widget-state+json": {}},
+    }
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"] |= {"execution": {"iopub.status.busy": "now"}, "collapsed": False, "editable": True}
+        if cell["cell_type"] == "code":
+            cell |= {"execution_count": number, "outputs": [new_output("stream", text="noise")]}
+        cell["source"] = "".join(cell["source"])
+    return json.dumps(notebook, indent=2)
+
+
+def test_clean_copies_do_not_notice_lab():
+    text = nbformat.writes(TOY)
+    once = cleaned(text)
+    assert cleaned(once) == once
+    assert cleaned(saved_by_lab(text)) == once
+    nbformat.validate(json.loads(once))
+    assert [cell["id"] for cell in json.loads(once)["cells"]] == [cell.id for cell in TOY.cells]
+    assert declared(json.loads(once)) == {"lam": 0.5, "name": "toy", "more": {}, "fail": False}
+
+
+def test_clean_command_writes_copies_and_refuses_outputs(tmp_path):
+    source = tmp_path / "toy.ipynb"
+    source.write_text(saved_by_lab(nbformat.writes(TOY)))
+    command = [sys.executable, "-m", "anonrep.notebook", "clean", str(source)]
+    assert subprocess.run([*command, "--check"], capture_output=True).returncode == 1
+    subprocess.run([*command, "--to", str(tmp_path / "copies")], check=True)
+    assert (tmp_path / "copies/toy.ipynb").read_text() == cleaned(source.read_text())
+    subprocess.run([*command, "--to", str(tmp_path)], check=True)
+    assert subprocess.run([*command, "--check"]).returncode == 0
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(executed, tmp_path):
+    to_html(executed, tmp_path / "page.html", title=None, hide_code=True)
+    text = (tmp_path / "page.html").read_text()
+    page = BeautifulSoup(text, "html.parser")
+    policy = page.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'none'" in policy
+    assert page.html["lang"] == "en"
+    assert page.title.text == "A toy & its title"
+    assert page.find("meta", attrs={"name": "viewport"})
+    assert len(page.find_all("math")) == 3
+    assert page.find("span", class_="tag").text == "(9)"
+    assert [link["href"] for link in page.nav.find_all("a")] == ["#method", "#result", "#what-it-means"]
+    assert page.find("img")["alt"] == "A bar & more"
+    assert "noise" not in page.main.text
+    assert "progress" not in page.main.text
+    assert not page.find("details")
+
+    for element in page.find_all(True):
+        for attribute in ("src", "srcset", "data", "poster", "xlink:href", *(["href"] if element.name != "a" else [])):
+            assert element.get(attribute, "data:").startswith("data:"), element.name
+    assert not page.find_all(["script", "link", "iframe", "object"])
+    assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", text)
+    assert len(text.encode()) < 400_000
+
+
+def test_code_is_folded_away_when_it_is_shown(executed, tmp_path):
+    to_html(executed, tmp_path / "page.html", title="Mine")
+    page = BeautifulSoup((tmp_path / "page.html").read_text(), "html.parser")
+    assert page.title.text == "Mine"
+    assert [fold.summary.text for fold in page.find_all("details")] == ["Parameters", "Code", "Log", "Code"]
+    assert not any(fold.has_attr("open") for fold in page.find_all("details"))
+
+
+def test_a_formula_that_cannot_be_shown_is_refused():
+    with pytest.raises(ValueError, match=r"cannot show \\nonsense"):
+        formula(r"x + \nonsense")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_in_a_browser_no_request_no_error_no_sideways_scroll(executed, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    to_html(executed, tmp_path / "page.html")
+    address = (tmp_path / "page.html").as_uri()
+    requests, complaints = [], []
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        for width in (360, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.on("request", lambda request: requests.append(request.url))
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(address)
+            page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        browser.close()
+    assert all(url == address or url.startswith("data:") for url in requests)
+    assert not complaints

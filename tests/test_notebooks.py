@@ -1,0 +1,49 @@
+"""The committed notebooks are thin: no outputs, plain parameters that are used, no logic."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from anonrep.parameters import cell_text, declared
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path: Path) -> list[dict]:
+    """Code cells of a notebook file."""
+    return [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
+def names_read(source: str) -> set[str]:
+    """Names that a piece of code reads."""
+    return {
+        node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def test_holds_no_outputs_and_every_cell_has_an_id(path):
+    for cell in code_cells(path):
+        assert not cell["outputs"], f"python -m anonrep.notebook clean notebooks/{path.name} --to notebooks"
+        assert cell["execution_count"] is None
+    assert all("id" in cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
+
+
+def test_parameters_are_plain_literals_and_used(path):
+    parameters = declared(json.loads(path.read_text(encoding="utf-8")))  # raises for anything but literals
+    assert parameters, "a cell tagged `parameters` is missing"
+    cells = code_cells(path)
+    (position,) = [index for index, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", [])]
+    read = set().union(*(names_read(cell_text(cell)) for cell in cells[position + 1 :]))
+    assert set(parameters) <= read, f"declared and never used: {sorted(set(parameters) - read)}"
+
+
+def test_is_short_and_defines_nothing(path):
+    sources = [cell_text(cell) for cell in code_cells(path)]
+    lines = [line for source in sources for line in source.splitlines() if line.strip()]
+    assert len(sources) <= 10, f"{len(sources)} code cells"
+    assert len(lines) <= 60, f"{len(lines)} lines of code"
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    assert not any(isinstance(node, definitions) for source in sources for node in ast.walk(ast.parse(source)))
