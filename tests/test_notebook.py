@@ -79,6 +79,8 @@ def test_parameters_arrive_with_their_types(project):
 
 
 def test_a_failing_cell_is_an_error_without_a_page(project):
+    (project / "reports").mkdir()
+    (project / "reports/toy.html").write_text("an earlier run's page")
     done = run(project, "-p", "fail", "true", "--html", "reports/toy.html")
     assert done.returncode not in (0, None)
     assert "AssertionError: as told" in done.stderr

@@ -113,13 +113,14 @@ def run(options: argparse.Namespace) -> None:
     parameters = {key: read_yaml(value) for key, value in options.p} | {key: look_up(where) for key, where in options.k}
     check(json.loads(options.notebook.read_text(encoding="utf-8")), options.notebook.name, parameters)
     runs = root() / RUNS
-    executed = runs / f"{options.name}.ipynb"
+    executed, out = runs / f"{options.name}.ipynb", options.html or runs / f"{options.name}.html"
     traceback = execute(options.notebook, executed, parameters)
     if traceback:
+        out.unlink(missing_ok=True)  # an earlier run's page would pass for this one's
         sys.exit(f"{traceback}\n{options.name} failed: the executed notebook with its error is {executed}")
     from anonrep.html import to_html
 
-    to_html(executed, options.html or runs / f"{options.name}.html", options.title, options.hide_code)
+    to_html(executed, out, options.title, options.hide_code)
     print(f"{options.name}: {time.monotonic() - start:.1f} s", flush=True)
 
 
@@ -159,6 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
         options.do(options)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
 
 
 if __name__ == "__main__":
