@@ -17,7 +17,7 @@ repro: .venv/installed ## install, run the whole pipeline, say where the report 
 
 quick: .venv/installed ## the same at a small setting, in build/quick
 	@python -m anonrep.workspace quick build/quick
-	@cd build/quick && "$(CURDIR)/repro.sh"
+	@cd build/quick && ANONREP_DATA="$${ANONREP_DATA:-$(CURDIR)/../shared/data}" "$(CURDIR)/repro.sh"
 	@echo "the quick report: $(CURDIR)/build/quick/reports/pendigits.html"
 
 report: .venv/installed ## build the HTML reports again from the results that are there

@@ -19,7 +19,8 @@ class Dataset:
     z           int64 (N,), the private label, 0 ... |Z| - 1
     attributes  named int64 or float64 (N,); used to judge a release, never to train one
     split       uint8 (N,), index into SPLITS
-    provenance  JSON-able: source, sha256, counts, licence ...; whatever derives from the data carries it on
+    provenance  JSON-able: source, private (what z is called), sha256, counts, licence ...; whatever derives from the
+                data carries it on
     """
 
     images: np.ndarray
@@ -63,9 +64,7 @@ class Dataset:
     def take(self, index: np.ndarray) -> "Dataset":
         """The images at `index` (integers or a mask), with everything that belongs to them."""
         attributes = {name: value[index] for name, value in self.attributes.items()}
-        return replace(
-            self, images=self.images[index], z=self.z[index], attributes=attributes, split=self.split[index]
-        )
+        return replace(self, images=self.images[index], z=self.z[index], attributes=attributes, split=self.split[index])
 
     def released(self, images: np.ndarray, **how: object) -> "Dataset":
         """The same people with other images: a release. `how` joins the provenance."""

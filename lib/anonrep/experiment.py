@@ -1,0 +1,144 @@
+"""The stages of the pipeline as functions: a folder in, a folder out, the seeds of a run one after the other.
+
+A folder of prepared or trained runs holds, for each seed, `seed-N.safetensors` with its `seed-N.json`; trained ones
+also the release `seed-N.npz` and the watched images through the epochs, `snapshots-N.npz`; and for all seeds
+`history.json` (a row an epoch) and `runs.json` (a row a run, `collapsed` a message or null).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anonrep.assessment import assess
+from anonrep.attackers import Effort, NetworkAttacker, suite
+from anonrep.checkpoints import load_players, save_players
+from anonrep.dataset import Dataset
+from anonrep.files import read_json, replacing, write_json
+from anonrep.naturalness import naturalness
+from anonrep.networks import Players
+from anonrep.training import GameConfig, play, prepare, reconstruct
+
+
+def pick_device(wish: str = "auto") -> str:
+    """ "auto" is CUDA where there is one, else the CPU; any other word is PyTorch's name of a device."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wish == "auto" else wish
+
+
+def prepare_seeds(data: Dataset, game: dict, seeds: Sequence[int], out: str | Path, *, device: str = "auto") -> None:
+    """Phases (i) and (ii) for every seed, written to the folder `out`."""
+    out, device, config = Path(out), pick_device(device), GameConfig(**game)
+    history, runs = [], []
+    for seed in seeds:
+        architecture = {
+            "height": data.images.shape[1],
+            "width": data.images.shape[2],
+            "n_private": data.n_private,
+            "hidden": config.hidden,
+            "channels": config.channels,
+            "adversary_channels": config.adversary_channels,
+            "variational": config.kl > 0,
+        }
+        players = Players.build(**architecture, seed=seed).to(torch.device(device))
+        outcome = prepare(players, data.subset("train"), config, seed, device)
+        save_players(out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance)
+        history += [{"seed": seed, **row} for row in outcome.history]
+        runs.append({"seed": seed, "collapsed": outcome.collapsed})
+    write_json(out / "history.json", history)
+    write_json(out / "runs.json", runs)
+
+
+def train_lambda(
+    data: Dataset, game: dict, lam: float, *, start: str | Path, out: str | Path, watch: int = 10, device: str = "auto"
+) -> None:
+    """Phase (iii) at one lambda for every seed prepared in `start`; runs, releases and history go to the folder `out`.
+
+    A seed whose preparation or game collapsed gets no release: there is nothing in it to attack. `watch`: how many test
+    images are followed through the epochs.
+    """
+    start, out, device, config = Path(start), Path(out), pick_device(device), GameConfig(**game)
+    train, watched = data.subset("train"), data.subset("test").images[:watch]
+    history, runs = [], []
+    for run in read_json(start / "runs.json"):
+        seed, collapsed = run["seed"], run["collapsed"]
+        if not collapsed:
+            players = load_players(start / f"seed-{seed}", device)
+            options = {"epochs": config.private_epochs, "config": config, "seed": seed, "device": device}
+            outcome = play(players, train, lam=lam, watch=watched, **options)
+            players.autoencoder, collapsed = outcome.autoencoder, outcome.collapsed
+            architecture = read_json(start / f"seed-{seed}.json")["architecture"]
+            how = {"lam": lam, "seed": seed, "collapsed": collapsed}
+            save_players(
+                out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance, **how
+            )
+            history += [{"seed": seed, **row} for row in outcome.history]
+            with replacing(out / f"snapshots-{seed}.npz") as temporary:
+                np.savez_compressed(temporary, snapshots=outcome.snapshots)
+        if not collapsed:
+            data.released(reconstruct(players.autoencoder, data.images, device), **how).save(out / f"seed-{seed}.npz")
+        runs.append({"lam": lam, "seed": seed, "collapsed": collapsed})
+    write_json(out / "history.json", history)
+    write_json(out / "runs.json", runs)
+
+
+def assess_controls(
+    data: Dataset, tasks: Sequence[str], seeds: Sequence[int], effort: dict, *, out: str | Path, device: str = "auto"
+) -> None:
+    """The two controls of every table, raw images and permuted labels, and the reader that judges naturalness.
+
+    Writes `controls.json` and the reader's weights `reader.safetensors` to the folder `out`. `tasks`: the private task
+    first, then what the release should keep. Permuted labels are drawn for the first seed alone.
+    """
+    out, device, effort = Path(out), pick_device(device), Effort(**effort)
+    rows = []
+    for seed in seeds:
+        rows += _attacked(data, tasks, effort, seed, device, variant="raw", lam=None)
+    rows += _attacked(data, tasks, effort, seeds[0], device, variant="permuted", lam=None, permute=True)
+    train = data.subset("train")
+    reader = NetworkAttacker(epochs=effort.reader_epochs, device=device).fit(train.images, train.attributes[tasks[1]])
+    reader.save(out / "reader.safetensors")
+    write_json(out / "controls.json", rows)
+
+
+def _attacked(data, tasks, effort: Effort, seed: int, device: str, *, variant, lam, permute=False) -> list[dict]:
+    """Every attacker's row on every task. The patient attacker goes for the private label alone: it costs most."""
+    rows = []
+    for task in tasks:
+        attackers = dict(suite(effort, seed=seed, device=device))
+        if task != tasks[0]:
+            del attackers["cnn_large"]
+        found = assess(data, task, attackers, permute=seed if permute else None)
+        rows += [{"variant": variant, "lam": lam, "seed": seed, **row, "source": data.source} for row in found]
+    return rows
+
+
+def assess_runs(
+    data: Dataset,
+    tasks: Sequence[str],
+    effort: dict,
+    variant: str,
+    *,
+    runs: str | Path,
+    controls: str | Path,
+    out: str | Path,
+    device: str = "auto",
+) -> None:
+    """Every attacker against every seed's release in the folder `runs`, and its naturalness: one JSON file `out`.
+
+    A collapsed run keeps its place in `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
+    """
+    runs, device, effort = Path(runs), pick_device(device), Effort(**effort)
+    reader = NetworkAttacker(device=device).load(Path(controls) / "reader.safetensors")
+    accuracy, natural, found = [], [], []
+    for run in read_json(runs / "runs.json"):
+        key = {"variant": variant, "lam": run["lam"], "seed": run["seed"]}
+        found.append({**key, "collapsed": run["collapsed"], "source": data.source})
+        if run["collapsed"]:
+            continue
+        release = Dataset.load(runs / f"seed-{run['seed']}.npz")
+        accuracy += _attacked(release, tasks, effort, run["seed"], device, variant=variant, lam=run["lam"])
+        options = {"reader": reader, "task": tasks[1], "effort": effort, "seed": run["seed"], "device": device}
+        natural.append({**key, **naturalness(data, release, **options), "source": data.source})
+    write_json(out, {"accuracy": accuracy, "naturalness": natural, "runs": found})

@@ -1,0 +1,182 @@
+"""What the reports say in words and tables: every number comes from the metrics it is handed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import SVG, display
+from matplotlib.figure import Figure
+
+from anonrep import plots
+from anonrep.dataset import Dataset
+from anonrep.files import read_json
+from anonrep.results import operating_point, percent
+
+
+def show(figure: Figure, alt: str, caption: str = "") -> None:
+    """Display a figure as SVG with a text for those who cannot see it, and a caption under it."""
+    display(SVG(plots.svg(figure)), metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
+
+
+DEPARTURES = {
+    "nothing": "nothing: the stabilised game",
+    "manifold": "the manifold (a variational decoder, frozen)",
+    "frozen_decoder": "the frozen decoder alone",
+    "pixel_anchor": "the pixel anchor",
+    "anchor_blur": "the anchor's blur",
+    "r1": "the R1 penalty",
+    "slow_steps": "EMA, clipping, large epsilon and warm-up",
+}
+
+
+def warning(source: str, setting: str) -> str:
+    """A block that says in plain words when a report does not show the real results; empty when it does."""
+    notes = []
+    if source == "standin":
+        notes.append("**The data is a synthetic stand-in.** Nobody wrote these digits; no number here is a result.")
+    if setting != "full":
+        notes.append(f"**This is the {setting} setting**: a shortened run that shows what the report looks like.")
+    return "\n\n".join(f"> {note}" for note in notes)
+
+
+FIGURE2_ALT = (
+    "Two panels, faithful and stabilised: accuracy of fresh attackers on the writer and on the digit against lambda, "
+    "with the accuracies on raw images and a blind guess as lines; below, the same ten digits released at each lambda."
+)
+FIGURE2_CAPTION = (
+    "Fig. 2 of the paper, a panel for each variant. Bands reach from the smallest to the largest seed, dotted lines "
+    "are the same attackers on raw images, the dashed line is a blind guess. Below: the same test digits as released."
+)
+
+
+def shown_point(table: pd.DataFrame, variant: str) -> pd.Series:
+    """The lambda that is shown in detail: the operating point, or the most private one where none keeps enough."""
+    point = operating_point(table, variant, kept=0.95, naturalness=0.85)
+    mine = table[table.variant == variant]
+    return mine.loc[mine.private_cnn.idxmin()] if point is None else point
+
+
+def survivor(runs: Sequence[dict], variant: str, lam: float) -> int:
+    """The first seed whose run at `lam` did not collapse."""
+    return next(r["seed"] for r in runs if (r["variant"], r["lam"], r["collapsed"]) == (variant, lam, None))
+
+
+def snapshots(models: str | Path, variant: str, lam: float, seed: int, *, source: str, setting: str) -> Figure:
+    """The Fig. 3 kind of strip of one run."""
+    path = Path(models) / variant / f"lambda-{lam:g}" / f"snapshots-{seed}.npz"
+    return plots.epochs_strip(np.load(path)["snapshots"], source=source, setting=setting)
+
+
+def couples(data: Dataset, models: str | Path, variant: str, lam: float, seed: int, *, setting: str) -> Figure:
+    """The Fig. 4 kind of couples: the first 24 test images and their releases by one run."""
+    release = Dataset.load(Path(models) / variant / f"lambda-{lam:g}" / f"seed-{seed}.npz").subset("test")
+    images = data.subset("test").images
+    return plots.couples(images[:24], release.images[:24], source=data.source, setting=setting)
+
+
+def game(models: str | Path, names: Sequence[str], lam: float, data: Dataset, *, setting: str) -> Figure:
+    """What the players saw at `lam`, a panel for each variant that was played there."""
+    paths = {name: Path(models) / name / f"lambda-{lam:g}" / "history.json" for name in names}
+    histories = {f"{name}, λ = {lam:g}": pd.DataFrame(read_json(path)) for name, path in paths.items()}
+    played = {name: history for name, history in histories.items() if len(history)}
+    return plots.players(played, chance=np.log(data.n_private), source=data.source, setting=setting)
+
+
+def headline(
+    table: pd.DataFrame, accuracy: pd.DataFrame, variant: str, private: str, *, kept: float, naturalness: float
+) -> str:
+    """The main result in three sentences, the flattering number and the honest one side by side.
+
+    `table`: `results.trade_off`; `accuracy`: the rows it was made from.
+    """
+    point = operating_point(table, variant, kept=kept, naturalness=naturalness)
+    asked = f"at least {percent(kept)} of digits findable by a fresh network and {percent(naturalness)} readable"
+    if point is None:
+        return f"No lambda of `{variant}` keeps {asked}."
+    raw = accuracy[(accuracy.variant == "raw") & (accuracy.task == private)]
+    raw_cnn = raw[raw.attacker == "cnn"].accuracy.mean()
+    raw_worst = raw.groupby("seed").accuracy.max().mean()
+    return (
+        f"At λ = {point.lam:g} the game `{variant}` releases digits of which a fresh network finds "
+        f"{percent(point.kept_cnn)} and a network trained on raw images alone reads {percent(point.naturalness)}. "
+        f"By the paper's own protocol, a fresh convolutional network, the writer is found in "
+        f"**{percent(point.private_cnn)}** (raw images: {percent(raw_cnn)}). The best attacker of our suite, "
+        f"`{point.worst_attacker}`, finds the writer in **{percent(point.private_worst)}** of the same released images "
+        f"(raw: {percent(raw_worst)}). Means over {point.seeds:g} seeds; this lambda was picked after the fact, among "
+        f"those that keep {asked}."
+    )
+
+
+def trade_off_table(table: pd.DataFrame, private: str, kept: str) -> pd.DataFrame:
+    """`results.trade_off` with headings for people, in percent."""
+    named = pd.DataFrame({"variant": table.variant, "λ": table.lam.map("{:g}".format)})
+    for column, title in {
+        "private_cnn": f"{private}, CNN",
+        "private_worst": f"{private}, best of suite",
+        "kept_cnn": f"{kept}, CNN",
+        "naturalness": f"{kept} as a raw-trained reader reads it",
+        "two_sample": "told from real",
+    }.items():
+        named[title] = table[column].map(percent)
+    named["which attacker"] = table.worst_attacker
+    return named.assign(SSIM=table.ssim.map("{:.2f}".format), seeds=table.seeds)
+
+
+def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str) -> pd.DataFrame:
+    """Every attacker on one release beside both controls: mean accuracy over seeds, widest Wilson interval, percent."""
+    rows = accuracy[accuracy.task == task]
+    columns = {
+        "released images": rows[(rows.variant == variant) & (rows.lam == lam)],
+        "raw images": rows[rows.variant == "raw"],
+        "permuted labels": rows[rows.variant == "permuted"],
+    }
+    return pd.DataFrame(
+        {
+            name: {
+                attacker: f"{percent(mine.accuracy.mean())} ({100 * mine.low.min():.1f} to {100 * mine.high.max():.1f})"
+                for attacker, mine in found.groupby("attacker", sort=False)
+            }
+            for name, found in columns.items()
+        }
+    ).rename_axis("attacker")
+
+
+def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.DataFrame:
+    """One row for each departure taken back. `cells`: name to what stage `ablation` wrote."""
+    rows = []
+    for name, cell in cells.items():
+        row = {"taken back": DEPARTURES.get(name, name)}
+        collapsed = [run["collapsed"] for run in cell["runs"] if run["collapsed"]]
+        if collapsed:
+            rows.append(row | {"outcome": collapsed[0]})
+            continue
+        accuracy, natural = pd.DataFrame(cell["accuracy"]), pd.DataFrame(cell["naturalness"])
+        cnn, mine = accuracy[accuracy.attacker == "cnn"], accuracy[accuracy.task == private]
+        rows.append(
+            row
+            | {
+                f"{private}, CNN": percent(cnn[cnn.task == private].accuracy.mean()),
+                f"{private}, best of suite": percent(mine.groupby("seed").accuracy.max().mean()),
+                f"{kept}, CNN": percent(cnn[cnn.task == kept].accuracy.mean()),
+                f"{kept} as a raw-trained reader reads it": percent(natural[f"{kept}_accuracy"].mean()),
+                "told from real": percent(natural.two_sample_accuracy.mean()),
+            }
+        )
+    return pd.DataFrame(rows).fillna("")
+
+
+def collapsed_runs(runs: Sequence[dict]) -> str:
+    """Which runs collapsed, as a list; a sentence when none did."""
+    lost = [run for run in runs if run["collapsed"]]
+    if not lost:
+        return f"None of the {len(runs)} runs collapsed."
+    lines = [f"- `{run['variant']}`, λ = {run['lam']:g}, seed {run['seed']}: {run['collapsed']}" for run in lost]
+    head = f"{len(lost)} of {len(runs)} runs collapsed; they are no evidence of privacy and have no accuracy:"
+    return "\n".join([head, "", *lines])
+
+
+def provenance_table(provenance: dict, **more: object) -> pd.DataFrame:
+    """Where the data came from and what made the results, a row each."""
+    flat = {key: value for key, value in provenance.items() if not isinstance(value, dict)}
+    return pd.DataFrame({"": {**flat, **more}}).rename_axis("what")
