@@ -18,19 +18,20 @@ ALLOWED = {
     "standin": {"dataset", "seeds", "unipen", "files"},
     "sources": {"standin", "files"},
     # the paper
+    "augmentation": set(),
     "losses": set(),
     "networks": {"seeds"},
-    "training": {"losses", "dataset", "networks", "seeds", "files"},
+    "training": {"losses", "dataset", "networks", "seeds", "augmentation"},
     # what a release is worth
-    "attackers": {"seeds", "files"},
+    "attackers": {"augmentation", "seeds", "files"},
     "assessment": {"dataset", "networks", "attackers", "intervals", "seeds"},
     "naturalness": {"dataset", "networks", "attackers", "assessment", "seeds"},
     # what the notebooks call
     "checkpoints": {"networks", "files"},
     "experiment": {"dataset", "networks", "training", "attackers", "assessment", "naturalness", "checkpoints", "files"},
-    "results": {"files"},
+    "results": {"dataset", "files"},
     "plots": {"dataset", "files"},
-    "report": {"files", "project", "results"},
+    "report": {"dataset", "files", "plots", "results"},
     # the pipeline's tools
     "project": set(),
     "parameters": set(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import KNeighborsClassifier
@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
+from anonrep.augmentation import jitter
 from anonrep.files import replacing
 from anonrep.seeds import seeded_initialisation, torch_generator
 
@@ -89,16 +90,6 @@ def large_network(height: int, width: int, classes: int) -> nn.Module:
     )
 
 
-def jitter(x: Tensor, generator: torch.Generator, strength: float) -> Tensor:
-    """A small random affine map an image: scale, shear and turn by `strength`, shift by as much of the half-width."""
-    n, device = len(x), x.device
-    draw = (torch.rand(n, 2, 3, generator=generator, device=generator.device) * 2 - 1).to(device) * strength
-    draw[:, 0, 0] += 1
-    draw[:, 1, 1] += 1
-    grid = nn.functional.affine_grid(draw, list(x.shape), align_corners=False)
-    return nn.functional.grid_sample(x, grid, align_corners=False)
-
-
 class NetworkAttacker(ClassifierMixin, BaseEstimator):
     """A convolutional network behind scikit-learn's conventions.
 
@@ -164,15 +155,16 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
 
     def save(self, path: str) -> None:
         """Write the fitted weights as safetensors; `load` needs an attacker built with the same arguments."""
-        weights = {name: value.cpu().numpy() for name, value in self.module_.state_dict().items()}
+        weights = {name: value.cpu().contiguous() for name, value in self.module_.state_dict().items()}
+        facts = {"classes": torch.from_numpy(self.classes_), "shape": torch.tensor(self.shape_)}
         with replacing(path) as temporary:
-            save_file(weights | {"classes": self.classes_, "shape": np.array(self.shape_)}, temporary)
+            save_file(weights | facts, temporary)
 
     def load(self, path: str) -> "NetworkAttacker":
         """Read what `save` wrote."""
         weights = load_file(path)
-        self.classes_, self.shape_ = weights.pop("classes"), tuple(map(int, weights.pop("shape")))
+        self.classes_, self.shape_ = weights.pop("classes").numpy(), tuple(weights.pop("shape").tolist())
         self._build()
-        self.module_.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        self.module_.load_state_dict(weights)
         self.module_.eval()
         return self

@@ -107,21 +107,28 @@ def figure2(
     strips    variant to {label: uint8 (K, H, W)}, a row of images each
     chance    accuracy of a blind guess at the private label
     """
-    figure = Figure(figsize=(5.6 * len(strips), 8.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.12])
-    panels = np.atleast_1d(upper.subplots(1, len(strips), sharey=True))
-    for axis, variant in zip(panels, strips, strict=True):
+    most = max(map(len, strips.values()))
+    heights = [4.2, 1.2, 0.45 * most]  # inches: curves, legend, strips
+    total = sum(heights) + 1
+    # Fixed places: a legend that spans all panels is more than the layout engines can weigh.
+    figure = Figure(figsize=(5.6 * len(strips), total))
+    grid = figure.add_gridspec(
+        3, len(strips), height_ratios=heights, left=0.08, right=0.98, top=1 - 0.8 / total, bottom=0.2 / total, hspace=0
+    )
+    for column, (variant, rows) in enumerate(strips.items()):
+        axis = figure.add_subplot(grid[0, column])
         _trade_off_panel(axis, accuracy, worst, variant, private, kept, chance)
         lost = runs[(runs.variant == variant) & runs.collapsed.notna()]
-        axis.plot(lost.lam, np.full(len(lost), 1.03), "x", color="black", clip_on=False, label="collapsed run")
-        axis.set_title(variant)
-    legend = dict(zip(*reversed(panels[-1].get_legend_handles_labels()), strict=True))
+        axis.plot(lost.lam, np.full(len(lost), 1.02), "x", color="black", clip_on=False, label="collapsed run")
+        axis.set(title=variant, ylabel="accuracy on the released images" if column == 0 else "")
+        blank = [np.zeros_like(rows["raw"])] * (most - len(rows))
+        mosaic(figure.add_subplot(grid[2, column]), [*rows.values(), *blank], [*rows, *[""] * len(blank)])
+    legend = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     if runs.collapsed.isna().all():
         del legend["collapsed run"]
-    upper.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    panels[0].set_ylabel("accuracy on the released images")
-    for axis, rows in zip(np.atleast_1d(lower.subplots(1, len(strips))), strips.values(), strict=True):
-        mosaic(axis, list(rows.values()), list(rows))
+    keys = figure.add_subplot(grid[1, :])
+    keys.axis("off")
+    keys.legend(legend.values(), legend.keys(), loc="lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(
         f"What fresh attackers read from the release against λ: {title_suffix(accuracy.source.iloc[0], setting)}"
     )

@@ -179,4 +179,5 @@ def collapsed_runs(runs: Sequence[dict]) -> str:
 def provenance_table(provenance: dict, **more: object) -> pd.DataFrame:
     """Where the data came from and what made the results, a row each."""
     flat = {key: value for key, value in provenance.items() if not isinstance(value, dict)}
-    return pd.DataFrame({"": {**flat, **more}}).rename_axis("what")
+    facts = {key: str(value) for key, value in {**flat, **more}.items()}
+    return pd.DataFrame({"": facts}).rename_axis("what")

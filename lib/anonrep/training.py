@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from anonrep import losses
+from anonrep.augmentation import jitter
 from anonrep.dataset import Dataset
 from anonrep.networks import Players
 from anonrep.seeds import torch_generator
@@ -47,6 +48,7 @@ class GameConfig:
     freeze_decoder: bool = False  # the encoder plays alone: every output stays on that manifold
     pixel_anchor: float = 0.0  # weight of MSE(x, x_hat) in the game: keeps the image the same image
     anchor_blur: int = 1  # width in pixels of the box both images are blurred by first: a stroke may move a little
+    jitter: float = 0.0  # strength of random affine maps of x in the game: the classifier cannot learn images by heart
     r1: float = 0.0  # weight of the penalty on D's gradient at real images (Mescheder et al., 2018): D cannot run away
     warm_up_epochs: int = 0  # of the private classifier before lambda acts: no shock when phase (iii) starts
     ema: float = 0.0  # decay of the averaged autoencoder that is released: rides out the oscillation of the game
@@ -248,7 +250,8 @@ def play(
     for epoch in tqdm(range(epochs), desc=f"{phase}, lambda {lam}", mininterval=10):
         rows = []
         for index in _batches(len(x), config.batch, order):
-            rows.append(update(players, optimisers, x[index], z[index], p_z, lam=lam, config=config, step=step))
+            batch = jitter(x[index], order, config.jitter) if config.jitter else x[index]
+            rows.append(update(players, optimisers, batch, z[index], p_z, lam=lam, config=config, step=step))
             step += 1
             if config.ema:
                 _average(averaged, players.autoencoder, config.ema)
@@ -268,20 +271,26 @@ def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
 
 
 def collapse(history: list[dict], raw_spread: float, patience: int = 3) -> str | None:
-    """Why the last epochs say that the game is over, or None.
+    """Why the last `patience` epochs say that the game is over, or None.
 
     Constant output: the images of a batch differ from one another by less than a tenth of what real ones do
     (`raw_spread`, the mean over pixels of the standard deviation over images). The discriminator has won: its loss
-    stayed under 0.01 nats for `patience` epochs, so that nothing teaches the autoencoder what real images look like.
+    stayed under 0.01 nats, so that nothing teaches the autoencoder what real images look like. A loss that is no
+    longer finite ends the game at once.
     """
-    last = history[-1]
+    last, recent = history[-1], history[-patience:]
     when = f"collapsed in epoch {last['epoch']} of the {last['phase']} phase"
     if not all(math.isfinite(value) for key, value in last.items() if key != "phase"):
         return f"{when}: a loss is no longer finite"
-    if last["spread"] < raw_spread / 10:
-        return f"{when}: the output is all but constant (spread {last['spread']:.4f}, real images {raw_spread:.4f})"
-    if len(history) >= patience and all(row["discriminator"] < 0.01 for row in history[-patience:]):
-        return f"{when}: the discriminator has won (loss under 0.01 nats for {patience} epochs)"
+    if len(recent) < patience:
+        return None
+    if all(row["spread"] < raw_spread / 10 for row in recent):
+        return (
+            f"{when}: for {patience} epochs the output was all but constant "
+            f"(spread {last['spread']:.4f}, real images {raw_spread:.4f})"
+        )
+    if all(row["discriminator"] < 0.01 for row in recent):
+        return f"{when}: for {patience} epochs the discriminator won (its loss is {last['discriminator']:.4f} nats)"
     return None
 
 
