@@ -1,0 +1,67 @@
+"""The players: what goes in and comes out, and where their first weights come from."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anonrep.networks import Autoencoder, Discriminator, Players, PrivateClassifier
+
+SMALL = {"height": 9, "width": 8, "n_private": 3, "hidden": 4, "channels": 2, "adversary_channels": 2}
+
+
+def starts(**changes: object) -> dict[str, torch.Tensor]:
+    """The first weights of each player, flat."""
+    players = Players.build(**(SMALL | {"variational": False, "seed": 0} | changes))
+    names = ("autoencoder", "discriminator", "private_classifier")
+    return {
+        name: torch.cat([weight.detach().flatten() for weight in player.parameters()])
+        for name, player in zip(names, players, strict=True)
+    }
+
+
+@given(height=st.integers(1, 26), width=st.integers(1, 26), n=st.integers(1, 3), hidden=st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+@torch.no_grad()
+def test_every_player_takes_images_of_any_size(height, width, n, hidden):
+    x, size = torch.rand(n, 1, height, width), {"height": height, "width": width}
+    autoencoder = Autoencoder(**size, hidden=hidden, channels=2)
+    x_hat = autoencoder(x)
+    assert autoencoder.encode(x).shape == (n, hidden)
+    assert x_hat.shape == x.shape
+    assert 0 <= x_hat.min() <= x_hat.max() <= 1
+    assert Discriminator(**size, channels=2)(x).shape == (n,)
+    assert PrivateClassifier(**size, n_private=7, channels=2)(x).shape == (n, 7)
+
+
+@torch.no_grad()
+def test_what_is_released_is_the_mean_of_the_hidden_distribution():
+    autoencoder = Autoencoder(height=8, width=8, hidden=3, channels=2, variational=True)
+    x = torch.rand(2, 1, 8, 8)
+    mean, log_variance = autoencoder.encode_distribution(x)
+    assert mean.shape == log_variance.shape == (2, 3)
+    assert torch.equal(autoencoder(x), autoencoder.decode(mean))
+
+
+def test_same_seed_same_start_and_the_global_generator_has_no_say():
+    torch.manual_seed(1)
+    first, state = starts(), torch.get_rng_state()
+    torch.manual_seed(2)
+    second = starts()
+    torch.manual_seed(1)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_seed_is_another_start_for_every_player():
+    first, second = starts(), starts(seed=1)
+    assert not any(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("change", "moved"),
+    [({"hidden": 5}, "autoencoder"), ({"n_private": 4}, "private_classifier")],
+)
+def test_a_change_to_one_player_leaves_the_others_start_alone(change, moved):
+    first, second = starts(), starts(**change)
+    assert [name for name in first if not torch.equal(first[name], second[name])] == [moved]
