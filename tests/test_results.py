@@ -1,0 +1,376 @@
+"""From rows to tables, sentences and figures: the grid is what was asked for, no collapsed run passes as private."""
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from matplotlib.figure import Figure
+
+from anonrep import plots, report, results
+from anonrep.dataset import Dataset
+from anonrep.files import write_json
+
+KEY = ("variant", "lam", "seed")
+TASKS = ("writer", "digit")
+WHY = "collapsed in epoch 2 of the privacy phase: the output was all but constant"
+
+
+def attacked(variant: str, lam: float | None, seed: int, **accuracies: float) -> list[dict]:
+    """Rows of `fig2.json`: `cnn_writer=0.1` is the attacker cnn on the task writer."""
+    rows = []
+    for name, accuracy in accuracies.items():
+        attacker, task = name.rsplit("_", 1)
+        interval = {"low": accuracy - 0.02, "high": accuracy + 0.02, "n": 1000}
+        row = {"variant": variant, "lam": lam, "seed": seed, "task": task, "attacker": attacker, "accuracy": accuracy}
+        rows.append(row | interval | {"candidates": 1, "source": "standin"})
+    return rows
+
+
+CONTROLS = [
+    *attacked("raw", None, 0, cnn_writer=0.55, trees_writer=0.46, cnn_digit=0.99, trees_digit=0.98),
+    *attacked("raw", None, 1, cnn_writer=0.57, trees_writer=0.48, cnn_digit=0.99, trees_digit=0.98),
+    *attacked("permuted", None, 0, cnn_writer=0.03, trees_writer=0.04, cnn_digit=0.1, trees_digit=0.1),
+]
+
+
+def cell(variant: str, lam: float, *seeds: dict) -> dict:
+    """What stage assess writes. A seed is None where the run collapsed."""
+    found = {"accuracy": [], "naturalness": [], "runs": []}
+    for seed, accuracies in enumerate(seeds):
+        key = dict(zip(KEY, (variant, lam, seed), strict=True))
+        found["runs"].append({**key, "collapsed": None if accuracies else WHY, "source": "standin"})
+        if accuracies:
+            found["accuracy"] += attacked(variant, lam, seed, **accuracies)
+            natural = {"digit_accuracy": 0.9 - lam / 10, "ssim": 0.5, "two_sample_accuracy": 0.75, "source": "standin"}
+            found["naturalness"].append({**key, **natural})
+    return found
+
+
+GRID = {
+    ("faithful", 0): cell("faithful", 0, dict(cnn_writer=0.4, trees_writer=0.5, cnn_digit=0.99, trees_digit=0.9)),
+    ("faithful", 0.5): cell("faithful", 0.5, None),
+    ("stabilised", 0): cell(
+        "stabilised",
+        0,
+        dict(cnn_writer=0.30, trees_writer=0.40, cnn_digit=0.98, trees_digit=0.9),
+        dict(cnn_writer=0.36, trees_writer=0.34, cnn_digit=0.98, trees_digit=0.9),
+    ),
+    ("stabilised", 0.5): cell(
+        "stabilised", 0.5, dict(cnn_writer=0.10, trees_writer=0.30, cnn_digit=0.96, trees_digit=0.9), None
+    ),
+}
+NAMES, LAMBDAS = ["faithful", "stabilised"], [0, 0.5]
+
+
+def write_grid(folder, grid=None) -> None:
+    """Stage outputs on disk, as the pipeline names them."""
+    write_json(folder / "controls.json", CONTROLS)
+    for (variant, lam), found in (grid or GRID).items():
+        write_json(folder / "assess" / f"{variant}-{lam}.json", found)
+
+
+@pytest.fixture
+def rows(tmp_path) -> dict[str, list]:
+    """The collected grid."""
+    write_grid(tmp_path)
+    return results.collect(tmp_path / "controls.json", tmp_path / "assess", NAMES, LAMBDAS)
+
+
+@pytest.fixture
+def table(rows) -> pd.DataFrame:
+    """The trade-off of the grid."""
+    accuracy, naturalness, _ = results.tables(rows)
+    return results.trade_off(accuracy, naturalness, *TASKS)
+
+
+# Collecting.
+
+
+def test_the_grid_is_an_argument_and_stray_files_are_ignored(tmp_path):
+    ghost = {("stabilised", 4): cell("stabilised", 4, dict(cnn_writer=0.01, cnn_digit=0.99))}
+    write_grid(tmp_path, GRID | ghost)
+    (tmp_path / "assess" / "notes.json").write_text("not even JSON")
+    rows = results.collect(tmp_path / "controls.json", tmp_path / "assess", ["stabilised"], [0, 0.5])
+    assert {row["variant"] for row in rows["accuracy"]} == {"raw", "permuted", "stabilised"}
+    assert {row["lam"] for row in rows["accuracy"]} == {None, 0, 0.5}
+    assert {(row["variant"], row["lam"]) for row in rows["runs"]} == {("stabilised", 0), ("stabilised", 0.5)}
+
+
+def test_the_controls_come_first_and_nothing_is_lost_or_doubled(rows):
+    assert rows["accuracy"][: len(CONTROLS)] == CONTROLS
+    for kind in ("accuracy", "naturalness", "runs"):
+        extra = CONTROLS if kind == "accuracy" else []
+        assert rows[kind] == extra + [row for found in GRID.values() for row in found[kind]]
+
+
+def test_a_missing_cell_is_an_error_that_names_it(tmp_path):
+    write_grid(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"faithful-2\.json is missing: `dvc repro`"):
+        results.collect(tmp_path / "controls.json", tmp_path / "assess", NAMES, [0, 2])
+
+
+# Collapsed runs.
+
+
+def test_a_collapsed_run_is_in_runs_and_nowhere_else(rows, table):
+    lost = {("faithful", 0.5, 0), ("stabilised", 0.5, 1)}
+    key = [tuple(row[name] for name in KEY) for row in rows["runs"] if row["collapsed"]]
+    assert set(key) == lost
+    for kind in ("accuracy", "naturalness"):
+        assert not lost & {tuple(row[name] for name in KEY) for row in rows[kind]}
+    found = set(zip(table.variant, table.lam, strict=True))
+    assert found == {("faithful", 0), ("stabilised", 0), ("stabilised", 0.5)}
+    assert table.set_index(["variant", "lam"]).seeds.to_dict() == {
+        ("faithful", 0): 1,
+        ("stabilised", 0): 2,
+        ("stabilised", 0.5): 1,
+    }
+
+
+def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows, tmp_path):
+    results.write_metrics(rows, tmp_path / "metrics", *TASKS)
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    read = {
+        path.stem: json.loads(path.read_text(), parse_constant=refuse) for path in (tmp_path / "metrics").glob("*.json")
+    }
+    assert read["fig2"] == rows["accuracy"]
+    assert read["naturalness"] == rows["naturalness"]
+    assert read["runs"] == rows["runs"]
+    assert read["summary"]["source"] == "standin"
+    assert list(read["summary"]["faithful"]) == ["lambda 0"]
+    assert read["summary"]["stabilised"]["lambda 0.5"]["private_cnn"] == 0.1
+    assert read["summary"]["stabilised"]["lambda 0.5"]["seeds"] == 1
+
+
+# Tables.
+
+
+def test_the_worst_attacker_is_looked_for_on_each_seed(rows):
+    accuracy, *_ = results.tables(rows)
+    worst = results.worst(accuracy, "writer").set_index(list(KEY)).sort_index()
+    assert worst.attacker["stabilised", 0.0, 0] == "trees"
+    assert worst.attacker["stabilised", 0.0, 1] == "cnn"
+    assert worst.accuracy["stabilised", 0.0, 1] == 0.36
+    assert len(worst) == 4 + 1 + 2  # released, permuted, raw
+    assert set(results.worst(accuracy, "digit").task) == {"digit"}
+
+
+def test_the_trade_off_averages_over_seeds(table):
+    row = table[(table.variant == "stabilised") & (table.lam == 0)].iloc[0]
+    assert row.private_cnn == pytest.approx(0.33)
+    assert row.private_worst == pytest.approx((0.40 + 0.36) / 2)  # the mean of the maxima, not the largest mean
+    assert row.kept_cnn == pytest.approx(0.98)
+    assert row.naturalness == pytest.approx(0.9)
+    assert "raw" not in set(table.variant)
+    assert (table.private_worst >= table.private_cnn).all()
+
+
+def test_over_seeds_gives_the_band(rows):
+    accuracy, *_ = results.tables(rows)
+    found = results.over_seeds(accuracy[accuracy.task == "writer"], ["variant", "lam", "attacker"])
+    row = found[(found.variant == "stabilised") & (found.lam == 0) & (found.attacker == "cnn")].iloc[0]
+    assert (row["mean"], row["min"], row["max"], row["count"]) == (pytest.approx(0.33), 0.30, 0.36, 2)
+
+
+def test_the_operating_point_is_the_most_private_that_keeps_enough(table):
+    point = results.operating_point(table, "stabilised", kept=0.95, naturalness=0.85)
+    assert (point.lam, point.private_cnn) == (0.5, 0.1)
+    assert results.operating_point(table, "stabilised", kept=0.97, naturalness=0.85).lam == 0
+    assert results.operating_point(table, "stabilised", kept=0.95, naturalness=0.88).lam == 0
+    assert results.operating_point(table, "faithful", kept=0.95, naturalness=0.85).lam == 0
+
+
+@pytest.mark.parametrize("asked", [{"kept": 0.99, "naturalness": 0.5}, {"kept": 0.5, "naturalness": 0.95}])
+def test_there_may_be_no_operating_point(table, asked):
+    assert results.operating_point(table, "stabilised", **asked) is None
+    assert results.operating_point(table, "elsewhere", kept=0, naturalness=0) is None
+
+
+# Sentences.
+
+
+def headline(table, rows, **asked) -> str:
+    """The headline of `stabilised`."""
+    accuracy, *_ = results.tables(rows)
+    return report.headline(table, accuracy, "stabilised", "writer", **({"kept": 0.95, "naturalness": 0.85} | asked))
+
+
+def test_the_headline_says_the_flattering_number_and_the_honest_one(table, rows):
+    text = headline(table, rows)
+    assert "At λ = 0.5 the game `stabilised`" in text
+    assert "**10.0 %** (raw images: 56.0 %)" in text
+    assert "`trees`, finds the writer in **30.0 %** of the same released images (raw: 56.0 %)" in text
+    assert "finds 96.0 %" in text
+    assert "reads 85.0 %" in text
+    assert "1 seeds" in text
+    assert "picked after the fact" in text
+
+
+def test_the_headline_admits_that_nothing_keeps_enough(table, rows):
+    text = headline(table, rows, kept=0.99)
+    assert text.startswith("No lambda of `stabilised` keeps")
+    assert "99.0 %" in text
+    assert "10.0 %" not in text
+
+
+def test_the_attackers_table_shows_the_release_between_its_controls(rows):
+    accuracy, *_ = results.tables(rows)
+    found = report.attackers_table(accuracy, "stabilised", 0, "writer")
+    assert list(found.columns) == ["released images", "raw images", "permuted labels"]
+    assert list(found.index) == ["cnn", "trees"]
+    assert found.loc["cnn"].to_list() == ["33.0 % (28.0 to 38.0)", "56.0 % (53.0 to 59.0)", "3.0 % (1.0 to 5.0)"]
+
+
+def test_the_trade_off_table_keeps_every_row_and_names_the_worst_attacker(table):
+    found = report.trade_off_table(table, *TASKS)
+    assert len(found) == len(table)
+    row = found[(found.variant == "stabilised") & (found["λ"] == "0.5")].iloc[0]
+    assert row["writer, CNN"] == "10.0 %"
+    assert row["writer, best of suite"] == "30.0 %"
+    assert row["which attacker"] == "trees"
+
+
+def test_the_ablation_table_has_no_number_for_what_collapsed():
+    cells = {
+        "nothing": cell("nothing", 1, dict(cnn_writer=0.1, trees_writer=0.3, cnn_digit=0.96)),
+        "r1": cell("r1", 1, None),
+    }
+    found = report.ablation_table(cells, *TASKS)
+    assert found["taken back"].to_list() == ["nothing: the stabilised game", "the R1 penalty"]
+    assert found["writer, best of suite"].to_list() == ["30.0 %", ""]
+    assert found.outcome.to_list() == ["", WHY]
+    assert not found.isna().any(axis=None)
+
+
+def test_every_ablation_in_the_parameters_has_words():
+    parameters = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))["ablation"]
+    assert set(parameters["without"]) <= set(parameters["changes"])
+    assert set(parameters["without"]) <= set(report.DEPARTURES)
+
+
+def test_collapsed_runs_are_named_with_their_reason(rows):
+    text = report.collapsed_runs(rows["runs"])
+    assert text.startswith("2 of 6 runs collapsed; they are no evidence of privacy and have no accuracy:")
+    assert f"- `faithful`, λ = 0.5, seed 0: {WHY}" in text
+    assert f"- `stabilised`, λ = 0.5, seed 1: {WHY}" in text
+    assert "λ = 0," not in text
+    healthy = [row for row in rows["runs"] if not row["collapsed"]]
+    assert report.collapsed_runs(healthy) == "None of the 4 runs collapsed."
+
+
+def test_the_shown_run_is_one_that_survived(rows, table):
+    assert report.survivor(rows["runs"], "stabilised", 0.5) == 0
+    assert report.shown_point(table, "stabilised").lam == 0.5
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "words"),
+    [
+        ("uci", "full", []),
+        ("standin", "full", ["synthetic stand-in"]),
+        ("uci", "quick", ["quick setting"]),
+        ("standin", "smoke", ["synthetic stand-in", "smoke setting"]),
+    ],
+)
+def test_the_warning_names_what_is_not_the_real_thing(source, setting, words):
+    text = report.warning(source, setting)
+    assert bool(text) == bool(words)
+    assert all(word in text for word in words)
+
+
+# Figures.
+
+
+def images(n: int, seed: int = 0) -> np.ndarray:
+    """uint8 (n, 6, 6)."""
+    return np.random.default_rng(seed).integers(0, 256, (n, 6, 6), np.uint8)
+
+
+def figure2(rows, source: str, setting: str) -> Figure:
+    """Fig. 2 of the hand-made grid."""
+    accuracy, _, runs = results.tables(rows)
+    accuracy = accuracy.assign(source=source)
+    strips = {name: {"raw": images(3), "λ = 0": images(3, 1)} for name in NAMES}
+    words = {"private": "writer", "kept": "digit", "chance": 1 / 30, "setting": setting}
+    return plots.figure2(accuracy, results.worst(accuracy, "writer"), runs, strips, **words)
+
+
+def contact_sheet(source: str, setting: str) -> Figure:
+    """A contact sheet of a few images."""
+    z, split = np.arange(12) % 3, np.zeros(12, np.uint8)
+    data = Dataset(images(12), z, {"digit": np.arange(12) % 2}, split, {"source": source})
+    return plots.contact_sheet(data, setting=setting)
+
+
+def players(source: str, setting: str) -> Figure:
+    """A game of three epochs."""
+    history = pd.DataFrame([{"epoch": epoch} | dict.fromkeys(plots.PLAYERS, 1.0 + epoch) for epoch in range(3)])
+    return plots.players({"a": history, "b": history}, chance=3.4, source=source, setting=setting)
+
+
+DRAW = {
+    "figure2": figure2,
+    "contact_sheet": lambda rows, source, setting: contact_sheet(source, setting),
+    "players": lambda rows, source, setting: players(source, setting),
+    "epochs_strip": lambda rows, source, setting: plots.epochs_strip(
+        images(8).reshape(4, 2, 6, 6), source=source, setting=setting
+    ),
+    "couples": lambda rows, source, setting: plots.couples(
+        images(4), images(4, 1), source=source, setting=setting, columns=2
+    ),
+}
+
+
+def test_every_figure_is_drawn_below():
+    drawing = {
+        name
+        for name, function in inspect.getmembers(plots, inspect.isfunction)
+        if function.__module__ == plots.__name__ and inspect.signature(function).return_annotation is Figure
+    }
+    assert drawing == set(DRAW), "a new figure: draw it here, so that its title is held to what it shows"
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_neither_a_stand_in_nor_a_small_setting_passes_as_the_real_thing(name, rows):
+    def title(source, setting):
+        return DRAW[name](rows, source, setting).get_suptitle().lower()
+
+    assert "uci pen-digits" in title("uci", "full")
+    assert not any(word in title("uci", "full") for word in ("synthetic", "setting"))
+    assert "synthetic stand-in, not the real data" in title("standin", "full")
+    for setting in ("quick", "smoke"):
+        assert f"{setting} setting, not the results" in title("uci", setting)
+        assert "synthetic" in title("standin", setting)
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_a_figure_is_the_same_file_every_time(name, rows, tmp_path):
+    for attempt in ("a", "b"):
+        plots.save(DRAW[name](rows, "uci", "full"), tmp_path / attempt)
+    for kind in ("svg", "png"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_figure_2_has_a_panel_a_variant_with_three_curves_and_a_cross_where_a_run_collapsed(rows):
+    figure = figure2(rows, "uci", "full")
+    panels = [axis for axis in figure.axes if axis.get_title()]
+    assert [axis.get_title() for axis in panels] == NAMES
+    accuracy, *_ = results.tables(rows)
+    for axis, variant in zip(panels, NAMES, strict=True):
+        lines = {line.get_label(): line for line in axis.get_lines()}
+        cnn = accuracy[(accuracy.variant == variant) & (accuracy.attacker == "cnn") & (accuracy.task == "writer")]
+        curve = lines["writer: fresh CNN (paper)"]
+        assert list(curve.get_xdata()) == sorted(set(cnn.lam))
+        assert list(curve.get_ydata()) == pytest.approx(cnn.groupby("lam").accuracy.mean().to_list())
+        assert lines["writer: blind guess"].get_ydata()[0] == pytest.approx(1 / 30)
+        assert lines["writer: the same on raw images"].get_ydata()[0] == pytest.approx(0.56)
+        assert list(lines["collapsed run"].get_xdata()) == [0.5]
+        worst = lines["writer: best attacker of the suite"]
+        assert (np.array(worst.get_ydata()) >= np.array(curve.get_ydata())).all()
