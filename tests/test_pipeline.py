@@ -1,0 +1,367 @@
+"""The whole pipeline through DVC at the smoke setting: what it leaves, what it says, and what makes it run again.
+
+The pipeline runs once; a test that changes something works on a copy of that workspace.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from test_notebook import saved_by_lab
+
+from anonrep import workspace
+from anonrep.dataset import Dataset
+
+ROOT = Path(__file__).parents[1]
+METRICS = ("fig2", "naturalness", "runs", "summary")
+TRAINED = ("history.json", "runs.json", "seed-0.json", "seed-0.npz", "seed-0.safetensors", "snapshots-0.npz")
+OUTPUTS = [
+    "data/processed/pendigits.npz",
+    "build/figures/contact_sheet.svg",
+    "models/controls/controls.json",
+    "models/controls/reader.safetensors",
+    *(f"models/{name}/start/{file}" for name in ("faithful", "stabilised") for file in ("runs.json", "history.json")),
+    *(f"models/faithful/lambda-{lam}/runs.json" for lam in (0, 1)),
+    *(f"models/stabilised/lambda-{lam}/{file}" for lam in (0, 1) for file in TRAINED),
+    *(f"build/assess/{name}-{lam}.json" for name in ("faithful", "stabilised") for lam in (0, 1)),
+    "build/ablation/r1.json",
+    *(f"reports/metrics/{name}.json" for name in METRICS),
+    "reports/figures/fig2.svg",
+    "reports/figures/fig2.png",
+    "reports/pendigits.html",
+    "dvc.lock",
+]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """This interpreter first, and no settings of a user's DVC."""
+    own = {f"DVC_{name}_DIR": str(folder.parent / "dvc") for name in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, **own, "PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def run(folder: Path, *command: str) -> str:
+    """What a command of this interpreter prints in `folder`; the test fails with it when the command does."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+def stages_run(log: str) -> list[str]:
+    """The stages that `dvc repro` ran."""
+    return re.findall(r"^Running stage '(.+)'", log, re.MULTILINE)
+
+
+def status(folder: Path) -> set[str]:
+    """The stages that are not up to date by themselves; one that only waits for them is not among them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=folder, env=environment(folder), capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def lock(folder: Path) -> dict:
+    """Every stage with the hashes of what went in and came out."""
+    return yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
+
+def metrics(folder: Path) -> dict[str, bytes]:
+    """The metrics files."""
+    return {name: (folder / f"reports/metrics/{name}.json").read_bytes() for name in METRICS}
+
+
+def rows(folder: Path, name: str) -> list[dict]:
+    """The rows of a metrics file."""
+    return json.loads(metrics(folder)[name])
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> tuple[Path, str]:
+    """A workspace after its first `dvc repro`, and what that printed. Only to be read."""
+    folder = tmp_path_factory.mktemp("pipeline") / "smoke"
+    workspace.make(ROOT, "smoke", folder)
+    return folder, run(folder, "dvc", "repro")
+
+
+@pytest.fixture(scope="module")
+def done(pipeline) -> Path:
+    """The workspace. Only to be read."""
+    return pipeline[0]
+
+
+NUMBERS = count()
+
+
+@pytest.fixture
+def copy(done) -> Path:
+    """A copy of the workspace, to change as one likes."""
+    folder = done.parent / f"copy-{next(NUMBERS)}"
+    shutil.copytree(done, folder, symlinks=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def change_parameters(folder: Path, **values: object) -> str:
+    """Set parameters at the top of params.yaml; returns the text as it was."""
+    path = folder / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(yaml.safe_dump({**yaml.safe_load(before), **values}, sort_keys=False), encoding="utf-8")
+    return before
+
+
+# What it leaves.
+
+
+def test_every_stage_ran_once_and_left_what_it_should(pipeline):
+    folder, log = pipeline
+    assert sorted(stages_run(log)) == sorted(lock(folder))
+    assert len(set(stages_run(log))) == 16
+    assert not [path for path in OUTPUTS if not (folder / path).is_file()]
+    pages = {path.stem for path in (folder / "build/runs").glob("*.html")}
+    assert pages == {stage.replace("@", "-") for stage in lock(folder)} - {"notebooks", "report"}
+    hidden = [path for part in ("build", "data/processed", "models", "reports") for path in (folder / part).rglob(".*")]
+    assert not hidden, "temporary files were left"
+
+
+def test_the_rows_have_the_keys_that_others_rely_on(done):
+    keys = {"variant", "lam", "seed", "task", "attacker", "accuracy", "low", "high", "n", "source"}
+    assert all(keys <= set(row) for row in rows(done, "fig2"))
+    keys = {"variant", "lam", "seed", "digit_accuracy", "ssim", "two_sample_accuracy", "source"}
+    assert all(keys <= set(row) for row in rows(done, "naturalness"))
+    assert all({"variant", "lam", "seed", "collapsed", "source"} <= set(row) for row in rows(done, "runs"))
+
+
+def test_the_rows_hold_the_whole_grid_and_both_controls(done):
+    runs = rows(done, "runs")
+    grid = [(name, lam, 0) for name in ("faithful", "stabilised") for lam in (0, 1)]
+    assert [(row["variant"], row["lam"], row["seed"]) for row in runs] == grid
+    accuracy = rows(done, "fig2")
+    assert {row["lam"] for row in accuracy if row["variant"] in ("raw", "permuted")} == {None}
+    attackers = {
+        (variant, task): {row["attacker"] for row in accuracy if (row["variant"], row["task"]) == (variant, task)}
+        for variant in ("raw", "permuted", "stabilised")
+        for task in ("writer", "digit")
+    }
+    for (_, task), found in attackers.items():
+        assert found == {"cnn", "trees", "svm", "neighbours"} | ({"cnn_large"} if task == "writer" else set())
+    for row in accuracy:
+        assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
+        assert row["n"] == (Dataset.load(done / "data/processed/pendigits.npz").split == 2).sum() == 100
+    for row in rows(done, "naturalness"):
+        assert 0 <= row["digit_accuracy"] <= 1
+        assert 0 <= row["two_sample_accuracy"] <= 1
+        assert -1 <= row["ssim"] <= 1
+
+
+def test_a_collapsed_run_is_nowhere_reported_as_private(done):
+    lost = {row["variant"]: row["collapsed"] for row in rows(done, "runs")}
+    assert "constant" in lost["faithful"]
+    assert lost["stabilised"] is None
+    for name in ("fig2", "naturalness"):
+        assert {"faithful"} & {row["variant"] for row in rows(done, name)} == set()
+        assert {"stabilised"} <= {row["variant"] for row in rows(done, name)}
+    assert "faithful" not in json.loads(metrics(done)["summary"])
+    assert not list((done / "models/faithful").rglob("seed-*.npz")), "a collapsed run has no release"
+
+
+def test_a_release_says_where_it_came_from_and_keeps_labels_and_split(done):
+    data = Dataset.load(done / "data/processed/pendigits.npz")
+    for lam in (0, 1):
+        release = Dataset.load(done / f"models/stabilised/lambda-{lam}/seed-0.npz")
+        assert (release.z == data.z).all()
+        assert (release.split == data.split).all()
+        assert (release.images != data.images).any()
+        assert data.provenance.items() <= release.provenance.items()
+        assert (release.provenance["lam"], release.provenance["seed"]) == (lam, 0)
+        facts = json.loads((done / f"models/stabilised/lambda-{lam}/seed-0.json").read_text())
+        assert facts["provenance"]["source"] == "standin"
+
+
+def test_the_stand_in_is_named_everywhere(done):
+    for name in ("fig2", "naturalness", "runs"):
+        assert {row["source"] for row in rows(done, name)} == {"standin"}
+    assert json.loads(metrics(done)["summary"])["source"] == "standin"
+
+
+def test_the_report_says_synthetic_smoke_and_collapsed(done):
+    page = BeautifulSoup((done / "reports/pendigits.html").read_text(encoding="utf-8"), "html.parser")
+    text = " ".join(page.main.text.split())
+    assert "The data is a synthetic stand-in." in text
+    assert "This is the smoke setting" in text
+    assert "2 of 4 runs collapsed; they are no evidence of privacy and have no accuracy" in text
+    assert "faithful, λ = 0, seed 0: collapsed in epoch 2 of the fidelity phase" in text
+    assert "standin" in text
+    assert "Traceback" not in text
+    assert not re.search(r"\bnan\b", text), "an empty mean reached the page"
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(done):
+    text = (done / "reports/pendigits.html").read_text(encoding="utf-8")
+    page = BeautifulSoup(text, "html.parser")
+    assert not page.find_all(["script", "link", "iframe", "object"])
+    for element in page.find_all(True):
+        for attribute in ("src", "srcset", "data", "poster", "xlink:href", *(["href"] if element.name != "a" else [])):
+            assert element.get(attribute, "data:").startswith("data:"), element.name
+    assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", text)
+    assert all(image.get("alt") for image in page.find_all("img"))
+    assert len(page.find_all("img")) >= 4
+
+
+def test_dvc_knows_the_metrics_and_the_plots(done):
+    shown = json.loads(run(done, "dvc", "metrics", "show", "--json"))[""]["data"]
+    assert shown["reports/metrics/summary.json"]["data"]["stabilised"]["lambda 1"]["seeds"] == 1
+    assert not [path for path, value in shown.items() if "error" in value]
+
+
+# What makes it run again.
+
+
+def test_a_second_repro_runs_nothing(done):
+    assert status(done) == set()
+    before = lock(done)
+    assert stages_run(run(done, "dvc", "repro")) == []
+    assert lock(done) == before
+
+
+def test_opening_and_saving_in_lab_leaves_all_but_the_clean_copies_up_to_date(copy):
+    for path in (copy / "notebooks").glob("*.ipynb"):
+        path.write_text(saved_by_lab(path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert status(copy) == {"notebooks"}
+    assert stages_run(run(copy, "dvc", "repro")) == ["notebooks"]
+    assert status(copy) == set()
+
+
+def test_a_changed_cell_runs_its_stage_again(copy):
+    """The control of the test above: an edit is noticed, and by the stages of that notebook alone."""
+    path = copy / "notebooks/assess.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"][-1]["source"] = ["Another reading."]
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert stages_run(run(copy, "dvc", "repro", "notebooks")) == ["notebooks"]
+    assert status(copy) == {f"assess@{name}-{lam}" for name in ("faithful", "stabilised") for lam in (0, 1)}
+
+
+def test_another_lambda_makes_its_own_stages_stale_and_taking_it_back_none(copy):
+    before = change_parameters(copy, lambdas=[0, 0.5, 1])
+    own = {f"{stage}@{name}-0.5" for stage in ("train", "assess") for name in ("faithful", "stabilised")}
+    assert status(copy) == own | {"fig2", "report"}
+    (copy / "params.yaml").write_text(before, encoding="utf-8")
+    assert status(copy) == set()
+
+
+def test_another_number_of_one_game_leaves_the_other_alone(copy):
+    parameters = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
+    parameters["variants"]["faithful"]["game"]["rate"] = 0.001
+    change_parameters(copy, **parameters)
+    trained = {f"train@faithful-{lam}" for lam in (0, 1)}
+    assert status(copy) == {"pretrain@faithful", *trained, "report"}
+
+
+def test_a_lambda_taken_away_leaves_no_ghost_and_comes_back_from_the_cache(copy):
+    numbers, parameters = metrics(copy), change_parameters(copy, lambdas=[1])
+    assert stages_run(run(copy, "dvc", "repro", "fig2")) == ["fig2"]
+    for name in ("fig2", "naturalness", "runs"):
+        assert {row["lam"] for row in rows(copy, name)} <= {None, 1}
+    (copy / "params.yaml").write_text(parameters, encoding="utf-8")
+    run(copy, "dvc", "repro", "fig2")
+    assert metrics(copy) == numbers
+    assert status(copy) <= {"report"}
+
+
+# The same again, whatever happens.
+
+
+def test_a_stage_that_runs_again_makes_the_same_bytes(copy):
+    before = lock(copy)
+    targets = ["pretrain@stabilised", "train@stabilised-1"]
+    for target in targets:
+        shutil.rmtree(copy / "models/stabilised" / ("start" if target == targets[0] else "lambda-1"))
+    assert stages_run(run(copy, "dvc", "repro", "--force", "--single-item", *targets)) == targets
+    assert lock(copy) == before
+
+
+def test_killed_in_the_middle_and_started_again_it_ends_in_the_same_metrics(copy):
+    """SIGKILL to everything while a stage is writing: no lock, half file or wrong hash is left in the way."""
+    stages, numbers = lock(copy), metrics(copy)
+    forgotten = ("train@stabilised-1", "assess@stabilised-1", "fig2")
+    kept = {name: stage for name, stage in stages.items() if name not in forgotten}
+    (copy / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": kept}), encoding="utf-8")
+    shutil.rmtree(copy / ".dvc/cache/runs")  # or they would be taken from there
+    shutil.rmtree(copy / "models/stabilised/lambda-1")
+    for path in ("build/assess/stabilised-1.json", *(f"reports/metrics/{name}.json" for name in METRICS)):
+        (copy / path).unlink()
+
+    kill_when(copy, copy / "models/stabilised/lambda-1/seed-0.safetensors")
+    assert "train@stabilised-1" not in lock(copy), "the stage was already over: nothing was interrupted"
+
+    assert stages_run(run(copy, "dvc", "repro")) == list(forgotten)
+    assert metrics(copy) == numbers
+    assert lock(copy) == stages
+    assert status(copy) == set()
+
+
+def kill_when(folder: Path, sign: Path) -> None:
+    """Start `dvc repro` and kill it with all its children as soon as the file `sign` is there."""
+    with (folder / "build/killed.log").open("w") as log:
+        process = psutil.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not sign.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.002)
+            found = sign.exists()
+        finally:
+            family = [process, *process.children(recursive=True)] if process.is_running() else []
+            for member in family:
+                with_signal(member, signal.SIGSTOP)  # the kernel does not run on while its parents fall
+            for member in family:
+                with_signal(member, signal.SIGKILL)
+            process.wait(30)
+            psutil.wait_procs(family, 30)
+    assert found, (folder / "build/killed.log").read_text()[-3000:]
+
+
+def with_signal(process: psutil.Process, number: int) -> None:
+    """Signal a process that may be gone."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+# By hand.
+
+
+def test_notebooks_run_with_the_parameters_they_show_and_make_nothing_stale(copy):
+    for name in ("train", "assess", "pendigits"):
+        run(copy, "anonrep.notebook", "run", f"notebooks/{name}.ipynb", "--as", f"lab-{name}")
+        assert (copy / f"build/runs/lab-{name}.html").is_file()
+    assert (copy / "build/lab/train/seed-0.npz").is_file()
+    assert (copy / "build/lab/assess.json").is_file()
+    assert status(copy) == set()
