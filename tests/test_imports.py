@@ -18,12 +18,11 @@ ALLOWED = {
     "standin": {"dataset", "seeds", "unipen", "files"},
     "sources": {"standin", "files"},
     # the paper
-    "augmentation": set(),
     "losses": set(),
     "networks": {"seeds"},
-    "training": {"losses", "dataset", "networks", "seeds", "augmentation"},
+    "training": {"losses", "dataset", "networks", "seeds"},
     # what a release is worth
-    "attackers": {"augmentation", "seeds", "files"},
+    "attackers": {"seeds", "files"},
     "assessment": {"dataset", "networks", "attackers", "intervals", "seeds"},
     "naturalness": {"dataset", "networks", "attackers", "assessment", "seeds"},
     # what the notebooks call

@@ -77,7 +77,8 @@ def train_lambda(
             with replacing(out / f"snapshots-{seed}.npz") as temporary:
                 np.savez_compressed(temporary, snapshots=outcome.snapshots)
         if not collapsed:
-            data.released(reconstruct(players.autoencoder, data.images, device), **how).save(out / f"seed-{seed}.npz")
+            images = reconstruct(players.autoencoder, data.images, device, noise=config.noise, seed=seed)
+            data.released(images, **how).save(out / f"seed-{seed}.npz")
         runs.append({"lam": lam, "seed": seed, "collapsed": collapsed})
     write_json(out / "history.json", history)
     write_json(out / "runs.json", runs)

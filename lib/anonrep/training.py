@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from anonrep import losses
-from anonrep.augmentation import jitter
 from anonrep.dataset import Dataset
 from anonrep.networks import Players
 from anonrep.seeds import torch_generator
@@ -48,7 +47,7 @@ class GameConfig:
     freeze_decoder: bool = False  # the encoder plays alone: every output stays on that manifold
     pixel_anchor: float = 0.0  # weight of MSE(x, x_hat) in the game: keeps the image the same image
     anchor_blur: int = 1  # width in pixels of the box both images are blurred by first: a stroke may move a little
-    jitter: float = 0.0  # strength of random affine maps of x in the game: the classifier cannot learn images by heart
+    noise: float = 0.0  # standard deviation of noise on the hidden layer, in game and release: it drowns small traits
     r1: float = 0.0  # weight of the penalty on D's gradient at real images (Mescheder et al., 2018): D cannot run away
     warm_up_epochs: int = 0  # of the private classifier before lambda acts: no shock when phase (iii) starts
     ema: float = 0.0  # decay of the averaged autoencoder that is released: rides out the oscillation of the game
@@ -165,13 +164,14 @@ def update(
     lam: float | None,
     config: GameConfig,
     step: int,
+    generator: torch.Generator | None = None,
 ) -> dict[str, float]:
     """One turn of the game on one batch; returns what each player saw, in nats (mse: a pixel; gradient: a norm).
 
     x: (B, 1, H, W), z: (B,), p_z: (|Z|,). With `lam` None the private classifier sits out: phase (ii).
     """
     autoencoder, discriminator, private_classifier = players
-    x_hat = autoencoder(x)
+    x_hat = redraw(autoencoder, x, config.noise, generator)
     seen = x_hat.detach()  # the adversaries look at the output; their steps must not move the autoencoder
 
     # The discriminator's turn, eq. 13: the selector shows it as many real images as reconstructions.
@@ -213,6 +213,14 @@ def _blur(x: Tensor, width: int) -> Tensor:
     return nn.functional.avg_pool2d(x, width, stride=1, padding=width // 2) if width > 1 else x
 
 
+def redraw(autoencoder: nn.Module, x: Tensor, noise: float, generator: torch.Generator | None) -> Tensor:
+    """x_hat for x, both (B, 1, H, W), with Gaussian noise of standard deviation `noise` on the hidden layer."""
+    hidden = autoencoder.encode(x)
+    if noise:
+        hidden = hidden + noise * torch.randn(hidden.shape, generator=generator, device=generator.device).to(x.device)
+    return autoencoder.decode(hidden)
+
+
 def private_turn(classifier: nn.Module, optimiser: torch.optim.Optimizer, seen: Tensor, z: Tensor) -> dict[str, Tensor]:
     """The private classifier's step on images it sees and cannot move, eq. 14."""
     logits_z = classifier(seen)
@@ -244,19 +252,22 @@ def play(
     optimisers = Optimisers.build(players, config)
     averaged = copy.deepcopy(players.autoencoder) if config.ema else players.autoencoder
     order = torch_generator(seed, "game order", lam)
+    draws = torch_generator(seed, "game noise", lam)
     phase, raw_spread = "fidelity" if lam is None else "privacy", float(x.std(0).mean())
     watch = train.images[:0] if watch is None else watch
-    history, snapshots, step, collapsed = [], [reconstruct(averaged, watch, device)], 0, None
+    drawn = {"device": device, "noise": config.noise, "seed": seed}
+    history, snapshots, step, collapsed = [], [reconstruct(averaged, watch, **drawn)], 0, None
     for epoch in tqdm(range(epochs), desc=f"{phase}, lambda {lam}", mininterval=10):
         rows = []
         for index in _batches(len(x), config.batch, order):
-            batch = jitter(x[index], order, config.jitter) if config.jitter else x[index]
-            rows.append(update(players, optimisers, batch, z[index], p_z, lam=lam, config=config, step=step))
+            rows.append(
+                update(players, optimisers, x[index], z[index], p_z, lam=lam, config=config, step=step, generator=draws)
+            )
             step += 1
             if config.ema:
                 _average(averaged, players.autoencoder, config.ema)
         history.append({"phase": phase, "epoch": epoch, **_mean(rows)})
-        snapshots.append(reconstruct(averaged, watch, device))
+        snapshots.append(reconstruct(averaged, watch, **drawn))
         collapsed = collapse(history, raw_spread)
         if collapsed:
             tqdm.write(f"seed {seed}, lambda {lam}: {collapsed}; this run says nothing about privacy")
@@ -297,7 +308,7 @@ def collapse(history: list[dict], raw_spread: float, patience: int = 3) -> str |
 def warm_up(players: Players, train: Dataset, config: GameConfig, seed: int, device: torch.device | str) -> list[dict]:
     """The private classifier alone, on outputs that do not move, before lambda acts (`config.warm_up_epochs`)."""
     z = torch.from_numpy(train.z).to(device)
-    seen = to_tensor(reconstruct(players.autoencoder, train.images, device), device)
+    seen = to_tensor(reconstruct(players.autoencoder, train.images, device, noise=config.noise, seed=seed), device)
     optimiser = torch.optim.Adam(players.private_classifier.parameters(), lr=1e-3, fused=True)
     order, history = torch_generator(seed, "warm-up order"), []
     for epoch in range(config.warm_up_epochs):
@@ -321,9 +332,10 @@ def prepare(
 
 
 @torch.no_grad()
-def reconstruct(autoencoder: nn.Module, images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
-    """Apply an autoencoder to uint8 (N, H, W); the release is 8-bit too: uint8 (N, H, W)."""
-    autoencoder.eval()
-    parts = [autoencoder(part) for part in to_tensor(images, device).split(1000)]
-    autoencoder.train()
+def reconstruct(
+    autoencoder: nn.Module, images: np.ndarray, device: torch.device | str = "cpu", *, noise: float = 0.0, seed: int = 0
+) -> np.ndarray:
+    """Redraw uint8 (N, H, W) as uint8 (N, H, W): a release is 8-bit too. Noise, if any, is drawn from `seed`."""
+    generator = torch_generator(seed, "release noise")
+    parts = [redraw(autoencoder, part, noise, generator) for part in to_tensor(images, device).split(1000)]
     return (torch.cat(parts).squeeze(1) * 255).round().byte().cpu().numpy()
