@@ -6,7 +6,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from anonrep.attackers import Effort, NetworkAttacker, large_network, plain_network, suite
+from anonrep.attackers import Effort, NetworkAttacker, jitter, large_network, plain_network, suite
 
 QUICK = Effort(network_epochs=1, large_epochs=1, trees=3)
 
@@ -116,6 +116,15 @@ def test_a_users_own_network_is_an_attacker(tmp_path):
 def tiny_network(height: int, width: int, classes: int) -> nn.Module:
     """The shortest network there is."""
     return nn.Sequential(nn.Flatten(), nn.Linear(height * width, classes))
+
+
+def test_jitter_moves_images_a_little_and_never_outside_zero_and_one():
+    x, generator = torch.from_numpy(labelled(50)[0])[:, None] / 255, torch.Generator().manual_seed(0)
+    torch.testing.assert_close(jitter(x, generator, 0.0), x)
+    moved = [(jitter(x, generator, strength) - x).abs().mean((1, 2, 3)) for strength in (0.03, 0.3)]
+    assert (moved[0] > 0).all()
+    assert moved[0].mean() < moved[1].mean()
+    assert -1e-5 <= jitter(x, generator, 0.3).min() <= jitter(x, generator, 0.3).max() <= 1 + 1e-5
 
 
 @pytest.mark.parametrize("wrong", [{"network_epochs": 0}, {"trees": 2.0}, {"large_epochs": True}, {"trees": "9"}])

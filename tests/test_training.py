@@ -35,7 +35,7 @@ DEPARTURES = {
     "freeze_decoder": True,
     "pixel_anchor": 10.0,
     "anchor_blur": 3,
-    "jitter": 0.05,
+    "noise": 0.1,
     "r1": 0.1,
     "warm_up_epochs": 2,
     "ema": 0.9,
@@ -81,7 +81,8 @@ def turn(
     for name in set(NAMES) - set(moving):
         for group in getattr(optimisers, name).param_groups:
             group["lr"] = 0.0
-    return update(players, optimisers, *batch_of(tiny()), lam=lam, config=config, step=step)
+    noise = torch.Generator().manual_seed(0)
+    return update(players, optimisers, *batch_of(tiny()), lam=lam, config=config, step=step, generator=noise)
 
 
 def batch_of(data: Dataset) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -244,6 +245,19 @@ def test_the_anchor_pulls_towards_the_image():
     assert errors[100.0] < errors[0.0]
 
 
+def test_noise_on_the_hidden_layer_is_drawn_from_the_seed_alone():
+    players, data = fresh(GameConfig(**TINY)), tiny()
+    plain, first, again, other = (
+        reconstruct(players.autoencoder, data.images, noise=noise, seed=seed).astype(int)
+        for noise, seed in ((0.0, 0), (5.0, 0), (5.0, 0), (5.0, 1))
+    )
+    assert np.array_equal(first, again)
+    assert (first != plain).any(axis=(1, 2)).all()
+    assert (first != other).any(axis=(1, 2)).all()
+    same_image = np.repeat(data.images[:1], 9, axis=0)
+    assert len(np.unique(reconstruct(players.autoencoder, same_image, noise=5.0), axis=0)) == 9
+
+
 @given(st.sampled_from([1, 3, 5]), st.integers(0, 99))
 @QUICK
 def test_blurring_keeps_the_shape_and_lets_a_stroke_move(width, seed):
@@ -318,7 +332,8 @@ def test_prepare_leaves_the_released_autoencoder_among_the_players():
 def test_the_log_has_a_finite_row_an_epoch_and_the_snapshots_one_more(departures):
     config, data = GameConfig(**(TINY | departures)), tiny()
     players = fresh(config)
-    before = reconstruct(players.autoencoder, data.images[:5])
+    drawn = {"noise": config.noise, "seed": 0}
+    before = reconstruct(players.autoencoder, data.images[:5], **drawn)
     outcome = play(players, data, lam=1.0, epochs=2, config=config, seed=0, watch=data.images[:5])
     asked = {"discriminator", "fool", "private", "objective", "mse", "gradient", "private_accuracy", "spread"}
     for epoch, row in enumerate(outcome.history):
@@ -328,7 +343,7 @@ def test_the_log_has_a_finite_row_an_epoch_and_the_snapshots_one_more(departures
     assert outcome.snapshots.shape == (3, 5, SIZE, SIZE)
     assert outcome.snapshots.dtype == np.uint8
     assert np.array_equal(outcome.snapshots[0], before)
-    assert np.array_equal(outcome.snapshots[-1], reconstruct(outcome.autoencoder, data.images[:5]))
+    assert np.array_equal(outcome.snapshots[-1], reconstruct(outcome.autoencoder, data.images[:5], **drawn))
 
 
 @given(n=st.integers(1, 40), size=st.integers(1, 20), seed=st.integers(0, 9))
@@ -474,14 +489,17 @@ def test_a_healthy_game_is_never_ended(rows):
 
 
 class Redrawn(nn.Module):
-    """An autoencoder that cannot be moved by much: (1 - x) * scale."""
+    """An autoencoder whose output is (1 - x) * scale."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(scale))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (1 - x) * self.scale
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return 1 - x
+
+    def decode(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden * self.scale
 
 
 @pytest.mark.parametrize(
