@@ -127,7 +127,7 @@ def test_jitter_moves_images_a_little_and_never_outside_zero_and_one():
     assert -1e-5 <= jitter(x, generator, 0.3).min() <= jitter(x, generator, 0.3).max() <= 1 + 1e-5
 
 
-@pytest.mark.parametrize("wrong", [{"network_epochs": 0}, {"trees": 2.0}, {"large_epochs": True}, {"trees": "9"}])
+@pytest.mark.parametrize("wrong", [{"network_epochs": 0}, {"trees": 2.0}, {"reader_epochs": True}, {"trees": "9"}])
 def test_an_impossible_effort_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*; expected a whole number from 1"):
         Effort(**wrong)

@@ -20,13 +20,11 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
 
 
 DEPARTURES = {
-    "nothing": "nothing: the stabilised game",
-    "manifold": "the manifold (a variational decoder, frozen)",
-    "frozen_decoder": "the frozen decoder alone",
+    "manifold": "the manifold: a variational decoder, frozen",
     "pixel_anchor": "the pixel anchor",
     "anchor_blur": "the anchor's blur",
-    "r1": "the R1 penalty",
-    "slow_steps": "EMA, clipping, large epsilon and warm-up",
+    "noise": "the noise on the hidden layer",
+    "calm": "R1, EMA, clipping, large epsilon and warm-up",
 }
 
 
@@ -142,11 +140,26 @@ def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str)
     ).rename_axis("attacker")
 
 
+def cell(accuracy: list, naturalness: list, runs: list, variant: str, lam: float, seeds: Sequence[int]) -> dict:
+    """The grid's own rows at one lambda in the form of a cell of stage `ablation`, without the large network."""
+    kinds = {"accuracy": accuracy, "naturalness": naturalness, "runs": runs}
+    return {
+        kind: [
+            row
+            for row in rows
+            if (row["variant"], row["lam"]) == (variant, lam)
+            and row["seed"] in seeds
+            and row.get("attacker") != "cnn_large"
+        ]
+        for kind, rows in kinds.items()
+    }
+
+
 def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.DataFrame:
     """One row for each departure taken back. `cells`: name to what stage `ablation` wrote."""
     rows = []
     for name, cell in cells.items():
-        row = {"taken back": DEPARTURES.get(name, name)}
+        row = {"taken back": name}
         collapsed = [run["collapsed"] for run in cell["runs"] if run["collapsed"]]
         if collapsed:
             rows.append(row | {"outcome": collapsed[0]})
