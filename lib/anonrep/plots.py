@@ -178,7 +178,7 @@ def players(histories: Mapping[str, pd.DataFrame], *, chance: float, source: str
         axis.set_title(name)
         axis.legend(fontsize=7)
         axis.grid(alpha=0.3)
-    figure.suptitle(f"The game by epoch: {title_suffix(source, setting)}")
+    figure.suptitle(f"The game by epoch: {title_suffix(source, setting)}", fontsize=10, wrap=True)
     return figure
 
 

@@ -19,6 +19,18 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     display(SVG(plots.svg(figure)), metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
 
 
+REASONS = {
+    "kl": "phase (i) trains a variational autoencoder: its decoder draws a digit for any code near its data's",
+    "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
+    "pixel_anchor": "weight of the squared error between image and redrawn image: the digit stays the same digit",
+    "anchor_blur": "width of the box both are blurred by first: a stroke may move a little, where the hand is",
+    "noise": "standard deviation of noise on the hidden layer, in game and release: small traits of a hand drown in it",
+    "r1": "penalty on the discriminator's gradient at real images: it cannot run away",
+    "warm_up_epochs": "of the private classifier before lambda acts: no shock",
+    "ema": "the released encoder is an average over the game's oscillation",
+    "clip": "largest gradient norm of the autoencoder: no single batch throws it off",
+    "epsilon": "Adam's: small steps where both losses are flat",
+}
 DEPARTURES = {
     "manifold": "the manifold: a variational decoder, frozen",
     "pixel_anchor": "the pixel anchor",
@@ -113,7 +125,7 @@ def trade_off_table(table: pd.DataFrame, private: str, kept: str) -> pd.DataFram
         "private_cnn": f"{private}, CNN",
         "private_worst": f"{private}, best of suite",
         "kept_cnn": f"{kept}, CNN",
-        "naturalness": f"{kept} as a raw-trained reader reads it",
+        "naturalness": f"{kept}, raw reader",
         "two_sample": "told from real",
     }.items():
         named[title] = table[column].map(percent)
@@ -172,7 +184,7 @@ def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.Dat
                 f"{private}, CNN": percent(cnn[cnn.task == private].accuracy.mean()),
                 f"{private}, best of suite": percent(mine.groupby("seed").accuracy.max().mean()),
                 f"{kept}, CNN": percent(cnn[cnn.task == kept].accuracy.mean()),
-                f"{kept} as a raw-trained reader reads it": percent(natural[f"{kept}_accuracy"].mean()),
+                f"{kept}, raw reader": percent(natural[f"{kept}_accuracy"].mean()),
                 "told from real": percent(natural.two_sample_accuracy.mean()),
             }
         )
@@ -187,6 +199,12 @@ def collapsed_runs(runs: Sequence[dict]) -> str:
     lines = [f"- `{run['variant']}`, λ = {run['lam']:g}, seed {run['seed']}: {run['collapsed']}" for run in lost]
     head = f"{len(lost)} of {len(runs)} runs collapsed; they are no evidence of privacy and have no accuracy:"
     return "\n".join([head, "", *lines])
+
+
+def departures_table(game: dict) -> pd.DataFrame:
+    """The departures from the paper that a variant's `game` makes, their values and reasons."""
+    rows = [{"departure": name, "value": game[name], "why": why} for name, why in REASONS.items() if game.get(name)]
+    return pd.DataFrame(rows)
 
 
 def provenance_table(provenance: dict, **more: object) -> pd.DataFrame:
