@@ -140,7 +140,9 @@ def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows,
     read = {
         path.stem: json.loads(path.read_text(), parse_constant=refuse) for path in (tmp_path / "metrics").glob("*.json")
     }
-    assert read["fig2"] == rows["accuracy"]
+    assert read["fig2"] + read["permuted"] == sorted(rows["accuracy"], key=lambda row: row["variant"] == "permuted")
+    assert {row["variant"] for row in read["permuted"]} == {"permuted"}
+    assert {row["variant"] for row in read["fig2"] if row["lam"] is None} == {"raw"}
     assert read["naturalness"] == rows["naturalness"]
     assert read["runs"] == rows["runs"]
     assert read["summary"]["source"] == "standin"
@@ -152,31 +154,31 @@ def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows,
 # Tables.
 
 
-def test_the_worst_attacker_is_looked_for_on_each_seed(rows):
+def test_the_worst_attacker_is_the_best_on_average_over_the_seeds_it_was_set_on(rows):
     accuracy, *_ = results.tables(rows)
     worst = results.worst(accuracy, "writer").set_index(list(KEY)).sort_index()
-    assert worst.attacker["stabilised", 0.0, 0] == "trees"
-    assert worst.attacker["stabilised", 0.0, 1] == "cnn"
-    assert worst.accuracy["stabilised", 0.0, 1] == 0.36
+    assert set(worst.attacker["stabilised", 0.0]) == {"trees"}
     assert len(worst) == 4 + 1 + 2  # released, permuted, raw
     assert set(results.worst(accuracy, "digit").task) == {"digit"}
+    first = accuracy[(accuracy.variant == "stabilised") & (accuracy.task == "writer") & (accuracy.lam == 0)].iloc[[0]]
+    rare = pd.concat([accuracy, first.assign(attacker="patient", accuracy=0.9)])
+    assert results.worst(rare, "writer").query("variant == 'stabilised' and lam == 0").iloc[0].attacker == "patient"
 
 
 def test_the_trade_off_averages_over_seeds(table):
     row = table[(table.variant == "stabilised") & (table.lam == 0)].iloc[0]
     assert row.private_cnn == pytest.approx(0.33)
-    assert row.private_worst == pytest.approx((0.40 + 0.36) / 2)  # the mean of the maxima, not the largest mean
+    assert row.private_worst == pytest.approx(0.37)  # the trees' mean; the plain network's is 0.33
     assert row.kept_cnn == pytest.approx(0.98)
     assert row.naturalness == pytest.approx(0.9)
     assert "raw" not in set(table.variant)
     assert (table.private_worst >= table.private_cnn).all()
 
 
-def test_over_seeds_gives_the_band(rows):
-    accuracy, *_ = results.tables(rows)
-    found = results.over_seeds(accuracy[accuracy.task == "writer"], ["variant", "lam", "attacker"])
-    row = found[(found.variant == "stabilised") & (found.lam == 0) & (found.attacker == "cnn")].iloc[0]
-    assert (row["mean"], row["min"], row["max"], row["count"]) == (pytest.approx(0.33), 0.30, 0.36, 2)
+def test_nothing_to_judge_is_said_when_every_run_collapsed(rows):
+    accuracy, naturalness, _ = results.tables(rows)
+    with pytest.raises(ValueError, match="every run of every variant collapsed"):
+        results.trade_off(accuracy, naturalness.iloc[:0], *TASKS)
 
 
 def test_the_operating_point_is_the_most_private_that_keeps_enough(table):
@@ -225,7 +227,11 @@ def test_the_attackers_table_shows_the_release_between_its_controls(rows):
     found = report.attackers_table(accuracy, "stabilised", 0, "writer")
     assert list(found.columns) == ["released images", "raw images", "permuted labels"]
     assert list(found.index) == ["cnn", "trees"]
-    assert found.loc["cnn"].to_list() == ["33.0 % (28.0 to 38.0)", "56.0 % (53.0 to 59.0)", "3.0 % (1.0 to 5.0)"]
+    assert found.loc["cnn"].to_list() == [
+        "33.0 % (28.0 to 38.0; 2)",
+        "56.0 % (53.0 to 59.0; 2)",
+        "3.0 % (1.0 to 5.0; 1)",
+    ]
 
 
 def test_the_trade_off_table_keeps_every_row_and_names_the_worst_attacker(table):

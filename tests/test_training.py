@@ -140,7 +140,9 @@ def test_each_player_descends_its_own_loss_and_nothing_else_gathers():
     own = {
         "discriminator": losses.discriminator_loss(discriminator(v), y),
         "private_classifier": losses.private_loss(classifier(x_hat.detach()), z),
-        "autoencoder": losses.autoencoder_loss(discriminator(x_hat), classifier(x_hat), z, p_z, lam)
+        "autoencoder": losses.autoencoder_loss(
+            losses.fool_loss(discriminator(x_hat)), losses.mutual_information_surrogate(classifier(x_hat), z, p_z), lam
+        )
         + anchor * (x_hat - x).square().mean(),
     }
     for name, loss in own.items():
@@ -230,7 +232,7 @@ def test_clipping_bounds_the_step_and_the_log_tells_the_gradient_before_it(clip)
     optimisers = Optimisers.build(players, config)
     optimisers.autoencoder = torch.optim.SGD(players.autoencoder.parameters(), lr=1)
     before = weights(players.autoencoder)
-    row = update(players, optimisers, *batch_of(tiny()), lam=1.0, config=config, step=1)
+    row = update(players, optimisers, *batch_of(tiny()), lam=1.0, config=config, step=1, generator=torch.Generator())
     pairs = zip(before, weights(players.autoencoder), strict=True)
     moved = math.sqrt(sum(float((a - b).square().sum()) for a, b in pairs))
     assert row["gradient"] > 2e-3
@@ -547,9 +549,12 @@ def test_a_preparation_that_is_lost_is_not_warmed_up():
         ({"freeze_decoder": 1}, TypeError, "freeze_decoder is 1; expected a bool"),
         ({"batch": True}, TypeError, "batch is True"),
         ({"kl": None}, TypeError, "kl is None"),
-        ({"ema": -0.1}, ValueError, r"ema is -0\.1; expected 0 or more"),
+        ({"ema": -0.1}, ValueError, r"ema is -0\.1; expected 0 to 0\.9999"),
         ({"pixel_epochs": -1}, ValueError, "pixel_epochs is -1"),
         ({"hiden": 3}, TypeError, "hiden"),
+        ({"batch": 1}, ValueError, "batch is 1; expected 2"),
+        ({"anchor_blur": 4}, ValueError, "odd"),
+        ({"kl": float("nan")}, ValueError, "kl is nan"),
     ],
 )
 def test_a_wrong_number_is_refused_by_name(wrong, error, message):

@@ -26,8 +26,11 @@ def save_players(path: str | Path, players: Players, architecture: dict, **descr
 
 def load_players(path: str | Path, device: torch.device | str = "cpu") -> Players:
     """Read what `save_players` wrote, on `device`. A missing, damaged or unfitting file is named."""
-    architecture = read_json(f"{path}.json")["architecture"]
-    players = Players.build(**architecture, seed=0)
+    description = read_json(f"{path}.json")
+    try:
+        players = Players.build(**description["architecture"], seed=0)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}.json does not describe players ({error!r}): delete it and run `dvc repro`") from error
     try:
         weights = load_file(f"{path}.safetensors")
         for name, player in zip(NAMES, players, strict=True):

@@ -5,6 +5,7 @@ also the release `seed-N.npz` and the watched images through the epochs, `snapsh
 `history.json` (a row an epoch) and `runs.json` (a row a run, `collapsed` a message or null).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,12 +20,17 @@ from anonrep.dataset import Dataset
 from anonrep.files import read_json, replacing, write_json
 from anonrep.naturalness import naturalness
 from anonrep.networks import Players
-from anonrep.training import GameConfig, play, prepare, reconstruct
+from anonrep.training import GameConfig, Outcome, play, prepare, reconstruct
 
 
 def pick_device(wish: str = "auto") -> str:
     """ "auto" is CUDA where there is one, else the CPU; any other word is PyTorch's name of a device."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if wish == "auto" else wish
+
+
+def _plain(row: dict) -> dict:
+    """A loss that is no longer finite has no number in JSON: null."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
 
 
 def prepare_seeds(data: Dataset, game: dict, seeds: Sequence[int], out: str | Path, *, device: str = "auto") -> None:
@@ -44,7 +50,7 @@ def prepare_seeds(data: Dataset, game: dict, seeds: Sequence[int], out: str | Pa
         players = Players.build(**architecture, seed=seed).to(torch.device(device))
         outcome = prepare(players, data.subset("train"), config, seed, device)
         save_players(out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance)
-        history += [{"seed": seed, **row} for row in outcome.history]
+        history += [{"seed": seed, **_plain(row)} for row in outcome.history]
         runs.append({"seed": seed, "collapsed": outcome.collapsed})
     write_json(out / "history.json", history)
     write_json(out / "runs.json", runs)
@@ -58,6 +64,8 @@ def train_lambda(
     A seed whose preparation or game collapsed gets no release: there is nothing in it to attack. `watch`: how many test
     images are followed through the epochs.
     """
+    if f"{lam:g}" != str(lam):
+        raise ValueError(f"lambda {lam!r}: write it as {lam:g}: files are named after it")
     start, out, device, config = Path(start), Path(out), pick_device(device), GameConfig(**game)
     train, watched = data.subset("train"), data.subset("test").images[:watch]
     history, runs = [], []
@@ -67,13 +75,13 @@ def train_lambda(
             players = load_players(start / f"seed-{seed}", device)
             options = {"epochs": config.private_epochs, "config": config, "seed": seed, "device": device}
             outcome = play(players, train, lam=lam, watch=watched, **options)
-            players.autoencoder, collapsed = outcome.autoencoder, outcome.collapsed
+            players.autoencoder, collapsed = outcome.autoencoder, outcome.collapsed or _constant(outcome, train, device)
             architecture = read_json(start / f"seed-{seed}.json")["architecture"]
             how = {"lam": lam, "seed": seed, "collapsed": collapsed}
             save_players(
                 out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance, **how
             )
-            history += [{"seed": seed, **row} for row in outcome.history]
+            history += [{"seed": seed, **_plain(row)} for row in outcome.history]
             with replacing(out / f"snapshots-{seed}.npz") as temporary:
                 np.savez_compressed(temporary, snapshots=outcome.snapshots)
         if not collapsed:
@@ -82,6 +90,15 @@ def train_lambda(
         runs.append({"lam": lam, "seed": seed, "collapsed": collapsed})
     write_json(out / "history.json", history)
     write_json(out / "runs.json", runs)
+
+
+def _constant(outcome: Outcome, train: Dataset, device: str) -> str | None:
+    """Why a release is all but constant once its noise is off, or None: noise makes variety that says nothing of x."""
+    still = reconstruct(outcome.autoencoder, train.images, device)
+    spread, raw = still.std(0).mean() / 255, train.images.std(0).mean() / 255
+    return (
+        f"collapsed: without noise the output is all but constant (spread {spread:.4f})" if spread < raw / 10 else None
+    )
 
 
 def assess_controls(
@@ -126,19 +143,19 @@ def assess_runs(
 ) -> None:
     """Every attacker against every seed's release in the folder `runs`, and its naturalness: one JSON file `out`.
 
-    The large network goes for the first seed's release alone, for it takes longer than all the others together. A
+    The large network goes for the first release alone, for it takes longer than all the others together. A
     collapsed run keeps its place in `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
     """
     runs, device, effort = Path(runs), pick_device(device), Effort(**effort)
     reader = NetworkAttacker(device=device).load(Path(controls) / "reader.safetensors")
     accuracy, natural, found = [], [], []
-    for position, run in enumerate(read_json(runs / "runs.json")):
+    for run in read_json(runs / "runs.json"):
         key = {"variant": variant, "lam": run["lam"], "seed": run["seed"]}
         found.append({**key, "collapsed": run["collapsed"], "source": data.source})
         if run["collapsed"]:
             continue
         release = Dataset.load(runs / f"seed-{run['seed']}.npz")
-        here = effort if position == 0 else replace(effort, large_epochs=0)
+        here = replace(effort, large_epochs=0) if natural else effort
         accuracy += _attacked(release, tasks, here, run["seed"], device, variant=variant, lam=run["lam"])
         options = {"reader": reader, "task": tasks[1], "effort": effort, "seed": run["seed"], "device": device}
         natural.append({**key, **naturalness(data, release, **options), "source": data.source})

@@ -1,8 +1,9 @@
 """The paper's losses, equations (9) to (15), and nothing else: pure functions of logits and labels.
 
 The letters are the paper's: z private label, p_z its empirical marginal, y the selector (1 real, 0 reconstructed), lam
-the multiplier lambda. Logits come in, nats come out, always the mean over the images of the batch. `logits_z` are the
-private classifier's, (B, |Z|); `logits_y` the discriminator's, (B,), the log-odds that its image is real.
+the multiplier lambda. (14) and (15) are printed with q(. | x_i); as in (10), the classifier sees x_hat_i. Logits come
+in, nats come out, always the mean over the images of the batch. `logits_z` are the private classifier's, (B, |Z|);
+`logits_y` the discriminator's, (B,), the log-odds that its image is real.
 """
 
 import torch
@@ -69,12 +70,12 @@ def mutual_information_surrogate(logits_z: Tensor, z: Tensor, p_z: Tensor) -> Te
     return (objective_loss(logits_z, p_z) - private_loss(logits_z, z)).abs()
 
 
-def autoencoder_loss(logits_y_hat: Tensor, logits_z: Tensor, z: Tensor, p_z: Tensor, lam: float) -> Tensor:
+def autoencoder_loss(fidelity: Tensor, surrogate: Tensor, lam: float) -> Tensor:
     r"""What the autoencoder plays for: be taken for real, and leave the private classifier guessing.
 
     .. math:: L_\lambda = -\frac1n \sum_i \log q(1 \mid \hat x_i) + \lambda \left| L_{obj} - L \right|
 
-    Eq. 12, with `fool_loss` as its first term. Shapes as above; `lam` >= 0. Nats. log 2 when both adversaries are at
-    chance. The autoencoder minimises it.
+    Eq. 12. `fidelity`: `fool_loss`, with whatever a variant adds to it; `surrogate`: `mutual_information_surrogate`;
+    scalars, `lam` >= 0. Nats. log 2 when both adversaries are at chance. The autoencoder minimises it.
     """
-    return fool_loss(logits_y_hat) + lam * mutual_information_surrogate(logits_z, z, p_z)
+    return fidelity + lam * surrogate

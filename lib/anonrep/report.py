@@ -106,15 +106,15 @@ def headline(
         return f"No lambda of `{variant}` keeps {asked}."
     raw = accuracy[(accuracy.variant == "raw") & (accuracy.task == private)]
     raw_cnn = raw[raw.attacker == "cnn"].accuracy.mean()
-    raw_worst = raw.groupby("seed").accuracy.max().mean()
+    raw_worst = raw.groupby("attacker").accuracy.mean().max()
     return (
         f"At λ = {point.lam:g} the game `{variant}` releases digits of which a fresh network finds "
         f"{percent(point.kept_cnn)} and a network trained on raw images alone reads {percent(point.naturalness)}. "
         f"By the paper's own protocol, a fresh convolutional network, the writer is found in "
         f"**{percent(point.private_cnn)}** (raw images: {percent(raw_cnn)}). The best attacker of our suite, "
         f"`{point.worst_attacker}`, finds the writer in **{percent(point.private_worst)}** of the same released images "
-        f"(raw: {percent(raw_worst)}). Means over {point.seeds:g} seeds; this lambda was picked after the fact, among "
-        f"those that keep {asked}."
+        f"(raw: {percent(raw_worst)}), {point.private_worst / point.private_cnn:.1f} times as often. Means over "
+        f"{point.seeds:g} seeds; this lambda was picked after the fact, among those that keep {asked}."
     )
 
 
@@ -134,7 +134,8 @@ def trade_off_table(table: pd.DataFrame, private: str, kept: str) -> pd.DataFram
 
 
 def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str) -> pd.DataFrame:
-    """Every attacker on one release beside both controls: mean accuracy over seeds, widest Wilson interval, percent."""
+    """Every attacker on one release beside both controls: mean accuracy over seeds, in brackets from the lowest to the
+    highest end of the seeds' Wilson intervals, and how many seeds the attacker was set on."""
     rows = accuracy[accuracy.task == task]
     columns = {
         "released images": rows[(rows.variant == variant) & (rows.lam == lam)],
@@ -144,7 +145,8 @@ def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str)
     return pd.DataFrame(
         {
             name: {
-                attacker: f"{percent(mine.accuracy.mean())} ({100 * mine.low.min():.1f} to {100 * mine.high.max():.1f})"
+                attacker: f"{percent(mine.accuracy.mean())} "
+                f"({100 * mine.low.min():.1f} to {100 * mine.high.max():.1f}; {len(mine)})"
                 for attacker, mine in found.groupby("attacker", sort=False)
             }
             for name, found in columns.items()
@@ -154,6 +156,8 @@ def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str)
 
 def cell(accuracy: list, naturalness: list, runs: list, variant: str, lam: float, seeds: Sequence[int]) -> dict:
     """The grid's own rows at one lambda in the form of a cell of stage `ablation`, without the large network."""
+    if not any((run["variant"], run["lam"]) == (variant, lam) for run in runs):
+        raise ValueError(f"no run of {variant} at lambda {lam:g}: ablation.lam must be one of the grid's lambdas")
     kinds = {"accuracy": accuracy, "naturalness": naturalness, "runs": runs}
     return {
         kind: [
@@ -182,7 +186,7 @@ def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.Dat
             row
             | {
                 f"{private}, CNN": percent(cnn[cnn.task == private].accuracy.mean()),
-                f"{private}, best of suite": percent(mine.groupby("seed").accuracy.max().mean()),
+                f"{private}, best of suite": percent(mine.groupby("attacker").accuracy.mean().max()),
                 f"{kept}, CNN": percent(cnn[cnn.task == kept].accuracy.mean()),
                 f"{kept}, raw reader": percent(natural[f"{kept}_accuracy"].mean()),
                 "told from real": percent(natural.two_sample_accuracy.mean()),

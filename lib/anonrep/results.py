@@ -26,17 +26,18 @@ def collect(
 
 
 def tables(rows: dict[str, list]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """`collect`'s accuracy, naturalness and runs as tables; columns are there even when every run collapsed."""
-    natural = ["variant", "lam", "seed", "ssim", "two_sample_accuracy"]
-    columns = {"accuracy": None, "naturalness": None if rows["naturalness"] else natural, "runs": None}
-    return tuple(pd.DataFrame(rows[kind], columns=names) for kind, names in columns.items())
+    """`collect`'s accuracy, naturalness and runs as tables."""
+    return tuple(pd.DataFrame(rows[kind]) for kind in ("accuracy", "naturalness", "runs"))
 
 
 def write_metrics(rows: dict[str, list], folder: str | Path, private: str, kept: str) -> None:
-    """The metrics files: fig2.json, naturalness.json and runs.json as rows, summary.json nested for `dvc metrics`."""
+    """The metrics files as rows: fig2.json (raw images as `lam` null), permuted.json, naturalness.json and runs.json;
+    and summary.json, nested for `dvc metrics`."""
     folder = Path(folder)
-    for name, kind in {"fig2": "accuracy", "naturalness": "naturalness", "runs": "runs"}.items():
-        write_json(folder / f"{name}.json", rows[kind])
+    write_json(folder / "fig2.json", [row for row in rows["accuracy"] if row["variant"] != "permuted"])
+    write_json(folder / "permuted.json", [row for row in rows["accuracy"] if row["variant"] == "permuted"])
+    for kind in ("naturalness", "runs"):
+        write_json(folder / f"{kind}.json", rows[kind])
     accuracy, naturalness, _ = tables(rows)
     summary = {}
     for row in trade_off(accuracy, naturalness, private, kept).to_dict("records"):
@@ -61,30 +62,33 @@ def strips(data: Dataset, models: str | Path, runs: Sequence[dict], attribute: s
 
 
 def worst(accuracy: pd.DataFrame, task: str) -> pd.DataFrame:
-    """For each variant, lambda and seed the row of the attacker that did best on `task`."""
+    """The rows, one a seed, of the attacker that does best on `task` for each variant and lambda.
+
+    Best is the largest mean over the seeds that an attacker was set on, so that one set on fewer still counts.
+    """
     rows = accuracy[accuracy.task == task]
-    return rows.loc[rows.groupby(["variant", "lam", "seed"], dropna=False).accuracy.idxmax()]
-
-
-def over_seeds(rows: pd.DataFrame, by: Sequence[str], value: str = "accuracy") -> pd.DataFrame:
-    """Mean, smallest and largest of `value` over seeds, and how many seeds there are."""
-    return rows.groupby(list(by), dropna=False)[value].agg(["mean", "min", "max", "count"]).reset_index()
+    key = ["variant", "lam"]
+    means = rows.groupby([*key, "attacker"], dropna=False, sort=False, as_index=False).accuracy.mean()
+    best = means.loc[means.groupby(key, dropna=False).accuracy.idxmax(), [*key, "attacker"]]
+    return rows.merge(best, on=[*key, "attacker"])
 
 
 def trade_off(accuracy: pd.DataFrame, naturalness: pd.DataFrame, private: str, kept: str) -> pd.DataFrame:
     """A row for each variant and lambda, means over seeds, fractions.
 
     private_cnn, kept_cnn   the paper's protocol: a fresh plain network
-    private_worst           the best attacker of the suite on each seed's release, and its name on most seeds
+    private_worst           the best attacker of the suite (`worst`), and which one it is
     naturalness, ssim, two_sample
     """
+    if naturalness.empty:
+        raise ValueError("every run of every variant collapsed: there is no release to judge (see runs.json)")
     cnn = accuracy[accuracy.attacker == "cnn"]
     strongest = worst(accuracy, private)
     key = ["variant", "lam"]
     columns = {
         "private_cnn": cnn[cnn.task == private].groupby(key).accuracy.mean(),
         "private_worst": strongest.groupby(key).accuracy.mean(),
-        "worst_attacker": strongest.groupby(key).attacker.agg(lambda names: names.mode()[0]),
+        "worst_attacker": strongest.groupby(key).attacker.first(),
         "kept_cnn": cnn[cnn.task == kept].groupby(key).accuracy.mean(),
         "naturalness": naturalness.groupby(key)[f"{kept}_accuracy"].mean(),
         "ssim": naturalness.groupby(key).ssim.mean(),

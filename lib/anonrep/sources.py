@@ -66,7 +66,7 @@ def pendigits_raw(
         raise FileNotFoundError(f"nothing in {root / DROP}: {_instructions()}")
     if source in ("auto", "shared"):
         folder = Path(os.environ.get("ANONREP_DATA") or root / ".." / "shared" / "data")
-        if path := _first(folder / "pendigits") or _first(folder):
+        if path := _first(folder / "pendigits") or _first(folder, PENDIGITS_ZIP):
             return _real(path)
         if source == "shared":
             raise FileNotFoundError(f"nothing in {folder} (ANONREP_DATA): {_instructions()}")
@@ -76,7 +76,11 @@ def pendigits_raw(
         except ConnectionError as error:
             if source == "download":
                 raise
-            warnings.warn(f"THE REAL DATA IS MISSING, A SYNTHETIC STAND-IN TAKES ITS PLACE. {error}", stacklevel=2)
+            warnings.warn(
+                f"THE REAL DATA IS MISSING, A SYNTHETIC STAND-IN TAKES ITS PLACE. {error} Then run "
+                "`dvc repro --force --single-item render` and the pipeline again.",
+                stacklevel=2,
+            )
     return _standin(seed, standin_digits_per_writer)
 
 
@@ -84,9 +88,9 @@ def _instructions() -> str:
     return f"put {PENDIGITS_URL} (sha256 {PENDIGITS_ZIP_SHA256}) or the {PENDIGITS} in it into {DROP}"
 
 
-def _first(folder: Path) -> Path | None:
-    """The file to read in `folder`: a zip, then the .Z, then the plain file."""
-    for pattern in ("*.zip", f"{PENDIGITS}.Z", PENDIGITS):
+def _first(folder: Path, zips: str = "*.zip") -> Path | None:
+    """The file to read in `folder`: a zip like `zips`, then the .Z, then the plain file."""
+    for pattern in (zips, f"{PENDIGITS}.Z", PENDIGITS):
         if found := sorted(folder.glob(pattern)):
             return found[0]
     return None

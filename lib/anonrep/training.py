@@ -24,6 +24,7 @@ from anonrep.dataset import Dataset
 from anonrep.networks import Players
 from anonrep.seeds import torch_generator
 
+LIMITS = {"hidden": (1, math.inf), "batch": (2, math.inf), "ema": (0, 0.9999)}
 R1_EVERY = 4  # steps between two R1 penalties
 BETAS = (0.5, 0.999)  # Adam's, as GANs use them (Radford et al., 2016)
 
@@ -59,8 +60,11 @@ class GameConfig:
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind and not (kind is float and type(value) is int):
                 raise TypeError(f"{field.name} is {value!r}; expected a {kind.__name__}")
-            if value < 0:
-                raise ValueError(f"{field.name} is {value}; expected 0 or more")
+            least, most = LIMITS.get(field.name, (0, math.inf))
+            if not least <= value <= most:
+                raise ValueError(f"{field.name} is {value}; expected {least} to {most}")
+        if self.anchor_blur % 2 == 0:
+            raise ValueError(f"anchor_blur is {self.anchor_blur}; expected an odd number of pixels, 1 for no blur")
 
 
 @dataclass
@@ -164,11 +168,12 @@ def update(
     lam: float | None,
     config: GameConfig,
     step: int,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator,
 ) -> dict[str, float]:
     """One turn of the game on one batch; returns what each player saw, in nats (mse: a pixel; gradient: a norm).
 
-    x: (B, 1, H, W), z: (B,), p_z: (|Z|,). With `lam` None the private classifier sits out: phase (ii).
+    x: (B, 1, H, W), z: (B,), p_z: (|Z|,). With `lam` None the private classifier sits out: phase (ii). `generator`
+    draws the noise of `config.noise`.
     """
     autoencoder, discriminator, private_classifier = players
     x_hat = redraw(autoencoder, x, config.noise, generator)
@@ -193,14 +198,14 @@ def update(
     optimisers.autoencoder.zero_grad()
     fool = losses.fool_loss(discriminator(x_hat))
     mse = (x_hat - x).square().mean()
+    turn |= {"fool": fool, "mse": mse}
     loss = fool
     if config.pixel_anchor:
         loss = loss + config.pixel_anchor * _blur(x_hat - x, config.anchor_blur).square().mean()
-    turn |= {"fool": fool, "mse": mse}
     if lam is not None:
         logits_z = private_classifier(x_hat)
         turn |= {"private": losses.private_loss(logits_z, z), "objective": losses.objective_loss(logits_z, p_z)}
-        loss = loss + lam * losses.mutual_information_surrogate(logits_z, z, p_z)
+        loss = losses.autoencoder_loss(loss, losses.mutual_information_surrogate(logits_z, z, p_z), lam)
     moved = [weight for group in optimisers.autoencoder.param_groups for weight in group["params"]]
     loss.backward(inputs=moved)  # nobody else's weights gather a gradient
     turn["gradient"] = nn.utils.clip_grad_norm_(moved, config.clip or math.inf)
@@ -213,7 +218,7 @@ def _blur(x: Tensor, width: int) -> Tensor:
     return nn.functional.avg_pool2d(x, width, stride=1, padding=width // 2) if width > 1 else x
 
 
-def redraw(autoencoder: nn.Module, x: Tensor, noise: float, generator: torch.Generator | None) -> Tensor:
+def redraw(autoencoder: nn.Module, x: Tensor, noise: float, generator: torch.Generator) -> Tensor:
     """x_hat for x, both (B, 1, H, W), with Gaussian noise of standard deviation `noise` on the hidden layer."""
     hidden = autoencoder.encode(x)
     if noise:
@@ -251,8 +256,8 @@ def play(
     p_z = torch.from_numpy(train.p_z).float().to(device)
     optimisers = Optimisers.build(players, config)
     averaged = copy.deepcopy(players.autoencoder) if config.ema else players.autoencoder
-    order = torch_generator(seed, "game order", lam)
-    draws = torch_generator(seed, "game noise", lam)
+    name = None if lam is None else f"{lam:g}"  # 1 and 1.0 are the same game
+    order, draws = torch_generator(seed, "game order", name), torch_generator(seed, "game noise", name)
     phase, raw_spread = "fidelity" if lam is None else "privacy", float(x.std(0).mean())
     watch = train.images[:0] if watch is None else watch
     drawn = {"device": device, "noise": config.noise, "seed": seed}
@@ -268,7 +273,7 @@ def play(
                 _average(averaged, players.autoencoder, config.ema)
         history.append({"phase": phase, "epoch": epoch, **_mean(rows)})
         snapshots.append(reconstruct(averaged, watch, **drawn))
-        collapsed = collapse(history, raw_spread)
+        collapsed = collapse(history, raw_spread, final=epoch == epochs - 1)
         if collapsed:
             tqdm.write(f"seed {seed}, lambda {lam}: {collapsed}; this run says nothing about privacy")
             break
@@ -281,8 +286,8 @@ def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
         mean.lerp_(weight, 1 - decay)
 
 
-def collapse(history: list[dict], raw_spread: float, patience: int = 3) -> str | None:
-    """Why the last `patience` epochs say that the game is over, or None.
+def collapse(history: list[dict], raw_spread: float, patience: int = 3, final: bool = False) -> str | None:
+    """Why the last `patience` epochs say that the game is over, or None. The `final` epoch has no time to recover.
 
     Constant output: the images of a batch differ from one another by less than a tenth of what real ones do
     (`raw_spread`, the mean over pixels of the standard deviation over images). The discriminator has won: its loss
@@ -293,14 +298,14 @@ def collapse(history: list[dict], raw_spread: float, patience: int = 3) -> str |
     when = f"collapsed in epoch {last['epoch']} of the {last['phase']} phase"
     if not all(math.isfinite(value) for key, value in last.items() if key != "phase"):
         return f"{when}: a loss is no longer finite"
-    if len(recent) < patience:
-        return None
-    if all(row["spread"] < raw_spread / 10 for row in recent):
+    if len(recent) == patience and all(row["spread"] < raw_spread / 10 for row in recent):
         return (
             f"{when}: for {patience} epochs the output was all but constant "
             f"(spread {last['spread']:.4f}, real images {raw_spread:.4f})"
         )
-    if all(row["discriminator"] < 0.01 for row in recent):
+    if final and last["spread"] < raw_spread / 10:
+        return f"{when}, its last: the output is all but constant (spread {last['spread']:.4f})"
+    if len(recent) == patience and all(row["discriminator"] < 0.01 for row in recent):
         return f"{when}: for {patience} epochs the discriminator won (its loss is {last['discriminator']:.4f} nats)"
     return None
 
