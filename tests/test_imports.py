@@ -20,14 +20,25 @@ ALLOWED = {
     # the paper
     "losses": set(),
     "networks": {"seeds"},
-    "training": {"losses", "dataset", "networks", "seeds"},
+    "game": set(),
+    "training": {"losses", "game", "dataset", "networks", "seeds"},
     # what a release is worth
     "attackers": {"seeds", "files"},
     "assessment": {"dataset", "networks", "attackers", "intervals", "seeds"},
     "naturalness": {"dataset", "networks", "attackers", "assessment", "seeds"},
     # what the notebooks call
     "checkpoints": {"networks", "files"},
-    "experiment": {"dataset", "networks", "training", "attackers", "assessment", "naturalness", "checkpoints", "files"},
+    "experiment": {
+        "dataset",
+        "game",
+        "networks",
+        "training",
+        "attackers",
+        "assessment",
+        "naturalness",
+        "checkpoints",
+        "files",
+    },
     "results": {"dataset", "files"},
     "plots": {"dataset", "files"},
     "report": {"dataset", "files", "plots", "results"},

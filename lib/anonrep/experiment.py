@@ -18,9 +18,10 @@ from anonrep.attackers import Effort, NetworkAttacker, suite
 from anonrep.checkpoints import load_players, save_players
 from anonrep.dataset import Dataset
 from anonrep.files import read_json, replacing, write_json
+from anonrep.game import GameConfig
 from anonrep.naturalness import naturalness
 from anonrep.networks import Players
-from anonrep.training import GameConfig, Outcome, play, prepare, reconstruct
+from anonrep.training import Outcome, play, prepare, reconstruct
 
 
 def pick_device(wish: str = "auto") -> str:
