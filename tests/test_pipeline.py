@@ -26,7 +26,7 @@ from anonrep.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
 SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-8"))
-METRICS = ("fig2", "naturalness", "runs", "summary")
+METRICS = ("fig2", "permuted", "naturalness", "runs", "summary")
 TRAINED = ("history.json", "runs.json", "seed-0.json", "seed-0.npz", "seed-0.safetensors", "snapshots-0.npz")
 OUTPUTS = [
     "data/processed/pendigits.npz",
@@ -158,8 +158,9 @@ def test_the_rows_hold_the_whole_grid_and_both_controls(done):
     runs = rows(done, "runs")
     grid = [(name, lam, 0) for name in ("faithful", "stabilised") for lam in (0, 1)]
     assert [(row["variant"], row["lam"], row["seed"]) for row in runs] == grid
-    accuracy = rows(done, "fig2")
-    assert {row["lam"] for row in accuracy if row["variant"] in ("raw", "permuted")} == {None}
+    accuracy = rows(done, "fig2") + rows(done, "permuted")
+    assert {row["variant"] for row in rows(done, "fig2") if row["lam"] is None} == {"raw"}
+    assert {(row["variant"], row["lam"]) for row in rows(done, "permuted")} == {("permuted", None)}
     attackers = {
         (variant, task): {row["attacker"] for row in accuracy if (row["variant"], row["task"]) == (variant, task)}
         for variant in ("raw", "permuted", "stabilised")
