@@ -7,7 +7,7 @@
 set -euo pipefail
 
 jobs=${JOBS:-2}
-waves=('^(notebooks|render)$' '^pretrain@' '^(controls|train@.*)$' '^(assess|ablation)@')
+waves=('^notebooks$' '^render$' '^pretrain@' '^(controls|train@.*)$' '^(assess|ablation)@')
 
 # Everything of this process group is asked to stop, given a moment to put its locks away, and then made to.
 stop() {
@@ -30,7 +30,7 @@ for wave in "${waves[@]}"; do
     echo "== $(echo "$stages" | wc -l) stage(s) like $wave, $jobs at a time"
     # 255 tells xargs to start nothing more; stages that are running finish, so that their work is kept.
     if ! echo "$stages" | xargs -P "$jobs" -I{} bash -c \
-        'dvc --wait-for-lock repro --quiet --single-item "$0" || { echo "stage $0 failed" >&2; exit 255; }' {}; then
+        'dvc --wait-for-lock repro --single-item "$0" || { echo "stage $0 failed" >&2; exit 255; }' {}; then
         echo "the pipeline stopped: the traceback is above, the executed notebook in build/runs/" >&2
         exit 1
     fi
