@@ -22,10 +22,14 @@ ALLOWED = {
     "networks": {"seeds"},
     "game": set(),
     "training": {"losses", "game", "dataset", "networks", "seeds"},
+    # what the method is compared with
+    "codebook": {"dataset", "seeds", "files"},
     # what a release is worth
     "attackers": {"seeds", "files"},
+    "certificate": set(),
     "assessment": {"dataset", "networks", "attackers", "intervals", "seeds"},
     "naturalness": {"dataset", "networks", "attackers", "assessment", "seeds"},
+    "kept": {"dataset", "attackers", "assessment", "seeds"},
     # what the notebooks call
     "checkpoints": {"networks", "files"},
     "experiment": {

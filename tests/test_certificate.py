@@ -1,0 +1,349 @@
+"""The certificate: known answers, and that its limits hold as often as they say, by enumeration and by simulation."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import rel_entr
+from scipy.stats import binomtest, multinomial, poisson
+
+from anonrep import certificate
+from anonrep.certificate import (
+    accuracy_bound,
+    certify,
+    group_bound,
+    information_bound,
+    plug_in_information,
+    smoothed,
+    table_attack,
+)
+
+DELTA = 0.05
+
+
+def uniform(size):
+    return np.full(size, 1 / size)
+
+
+def pairs(table):
+    """(codes, z) with the counts of a table (|Z|, K)."""
+    z, codes = np.repeat(np.indices(table.shape).reshape(2, -1), table.ravel(), axis=1)
+    return codes, z
+
+
+def draw(joint, n, rng):
+    return pairs(rng.multinomial(n, joint.ravel()).reshape(joint.shape))
+
+
+def divergence(joint, p_z, p_k):
+    """D(joint || p_z x p_k), nats; joint may be a stack of tables."""
+    return rel_entr(joint, np.outer(p_z, p_k)).sum(axis=(-2, -1))
+
+
+def best_accuracy(joint, m=1):
+    """The best classifier of m codes drawn independently given the person, by enumerating all K^m."""
+    p_z = joint.sum(axis=1)
+    held = given_person = joint / p_z[:, None]
+    for _ in range(m - 1):
+        held = (held[:, :, None] * given_person[:, None, :]).reshape(len(p_z), -1)
+    return (p_z[:, None] * held).max(axis=0).sum()
+
+
+def channels():
+    """Joint tables from no leak to much: name to (|Z|, K)."""
+    rng = np.random.default_rng(0)
+    p_z, p_k = rng.dirichlet(np.full(6, 20)), rng.dirichlet(np.full(5, 5))
+    independent = np.outer(p_z, p_k)
+    leaking = p_z[:, None] * rng.dirichlet(np.full(5, 0.3), 6)
+    own_code = np.zeros((6, 6))
+    own_code[0, 5], own_code[1:, :5] = p_z[0], independent[1:]
+    return {
+        "independent": independent,
+        "nearly independent": p_z[:, None] * rng.dirichlet(200 * p_k, 6),
+        "leaking": leaking,
+        "mixture": 0.8 * independent + 0.2 * leaking,
+        "one person has a code of their own": own_code,
+        "identity": np.diag(uniform(6)),
+    }
+
+
+CHANNELS = channels()
+
+
+def references(joint):
+    """Slightly wrong on purpose: what counting 500 other pairs would give, all used or not."""
+    rng = np.random.default_rng(1)
+    codes, z = draw(joint, 500, rng)
+    return {"p_z": smoothed(z, joint.shape[0]), "p_k": smoothed(codes, joint.shape[1])}
+
+
+# Counting
+
+
+@pytest.mark.parametrize("persons", [[70, 30], [5, 5, 5, 5], [1, 0]])
+def test_one_code_for_all_gives_the_limit_of_the_largest_class(persons):
+    codes, z = pairs(np.array(persons)[:, None])
+    exact = binomtest(max(persons), sum(persons), alternative="less").proportion_ci(1 - DELTA, "exact").high
+    assert accuracy_bound(codes, z, DELTA) == pytest.approx(exact)
+    assert plug_in_information(codes, z) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_code_for_each_person_tells_all():
+    codes, z = pairs(10 * np.eye(7, dtype=int))
+    assert accuracy_bound(codes, z) == 1
+    assert plug_in_information(codes, z) == pytest.approx(math.log(7))
+    assert information_bound(codes, z, p_z=uniform(7), p_k=uniform(7)) > math.log(7)
+
+
+def test_is_not_vacuous_for_a_release_that_tells_the_digit_alone():
+    """Thirty writers, ten codes, a thousand images: chance is 3.3 %, the bounds are in reach of it."""
+    codes, z = draw(np.outer(uniform(30), uniform(10)), 1000, np.random.default_rng(0))
+    one, several = certify(codes, z, p_z=uniform(30), p_k=uniform(10), images=(1, 5))
+    assert 0.08 < one["bound"] < 0.10
+    assert one["information_bound"] < 0.12 < one["information"]  # the plug-in estimate, by its bias alone
+    assert several["bound"] < 0.4
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_counting_holds_as_often_as_it_says(name):
+    joint, rng = CHANNELS[name], np.random.default_rng(2)
+    held = [accuracy_bound(*draw(joint, 150, rng), DELTA) >= best_accuracy(joint) - 1e-12 for _ in range(200)]
+    assert np.mean(held) >= 1 - DELTA
+
+
+def test_counting_without_a_margin_does_not():
+    """The control: with one clear guess for each code, the share of hits is below the truth every second time."""
+    joint, rng = 0.1 * np.outer(uniform(6), uniform(6)) + 0.9 * np.diag(uniform(6)), np.random.default_rng(3)
+    held = [draw_hits(joint, 150, rng) >= best_accuracy(joint) for _ in range(200)]
+    assert 0.3 < np.mean(held) < 0.7
+
+
+def draw_hits(joint, n, rng):
+    return rng.multinomial(n, joint.ravel()).reshape(joint.shape).max(axis=0).sum() / n
+
+
+# Information
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_information_limit_holds_as_often_as_it_says(name):
+    """The limit grows with the statistic, so that it holds in 95 % if it holds at the statistic's quantile of 5 %.
+
+    The control is the estimate without a margin: where codes are persons it falls short of the truth far too often.
+    """
+    joint, n, given_ = CHANNELS[name], 150, references(CHANNELS[name])
+    tables = np.random.default_rng(4).multinomial(n, joint.ravel(), 2000).reshape(-1, *joint.shape)
+    estimates = divergence(tables / n, **given_)
+    low = tables[np.argsort(estimates)[int(DELTA * len(tables))]]
+    truth = divergence(joint, **given_)
+    assert information_bound(*pairs(low), **given_, delta=DELTA) >= truth
+    if name == "identity":
+        assert np.mean(estimates < truth) > 3 * DELTA
+
+
+def test_information_limit_grows_with_the_statistic():
+    joint = CHANNELS["mixture"]
+    given_, rng = references(joint), np.random.default_rng(5)
+    tables = [rng.multinomial(150, (t * CHANNELS["leaking"] + (1 - t) * joint).ravel()) for t in np.linspace(0, 1, 5)]
+    tables = sorted((table.reshape(joint.shape) for table in tables), key=lambda x: divergence(x / 150, **given_))
+    limits = [information_bound(*pairs(table), **given_) for table in tables]
+    assert all(more >= 0.99 * less for less, more in pairwise(limits))  # the search is crude to about this much
+    assert all(limit > divergence(table / 150, **given_) for limit, table in zip(limits, tables, strict=True))
+
+
+@pytest.mark.parametrize("joint", [[[0.5, 0.1], [0.1, 0.3]], [[0.45, 0.05], [0, 0.5]], [[0.3, 0.3], [0.15, 0.25]]])
+def test_information_limit_holds_by_enumeration(joint):
+    """Every table of twelve pairs, each with its exact probability, at a level at which much may go wrong."""
+    n, delta, given_ = 12, 0.4, {"p_z": np.array([0.55, 0.45]), "p_k": np.array([0.6, 0.4])}
+    cells = np.indices((n + 1,) * 3).reshape(3, -1).T
+    tables = np.c_[cells, n - cells.sum(axis=1)][cells.sum(axis=1) <= n].reshape(-1, 2, 2)
+    tables = tables[np.argsort(divergence(tables / n, **given_))]
+    truth = divergence(np.array(joint), **given_)
+    low, high = 0, len(tables)  # bisection: the limit is below the truth for tables[:low]
+    while low < high:
+        middle = (low + high) // 2
+        short = information_bound(*pairs(tables[middle]), **given_, delta=delta) < truth
+        low, high = (middle + 1, high) if short else (low, middle)
+    assert multinomial.pmf(tables[:low].reshape(-1, 4), n, np.ravel(joint)).sum() <= delta
+
+
+@given(st.floats(0.02, 1), st.floats(0.1, 0.6), st.floats(-0.1, 0.1), st.floats(0.05, 20))
+@settings(max_examples=15, deadline=None)
+def test_suprema_are_bounded_from_above_and_closely(s, share, b, mu):
+    """Against the Poisson expectation itself, summed at 300 means."""
+    n, a, lam = 60, s * share, np.r_[0, np.geomspace(mu * 1e-3, 60, 300)]
+    count = np.arange(400)
+    statistic = rel_entr(count, mu) - count + mu
+    moment = np.log(poisson.pmf(count, lam[:, None]) @ np.exp(-s * statistic))
+    sampled = (moment + a * (rel_entr(lam, mu) - lam + mu) + b * (lam - mu)).max()
+    bound = certificate._worst_table(s, a, b, np.array([mu]), np.array([3]), n, step=0.3 / math.sqrt(n)) / 3
+    assert sampled - 1e-9 <= bound <= sampled + 0.03
+
+
+def test_information_limit_is_the_least_of_its_formula():
+    """The docstring's formula as it stands, over a grid of (s, a, b), for nine cells that all expect n / 9 pairs."""
+    table = np.array([[12, 5, 5], [5, 9, 4], [4, 6, 10]])
+    n, mu, count, lam = 60, 60 / 9, np.arange(200), np.linspace(0, 60, 601)
+    s = np.geomspace(0.05, 2, 30)[:, None, None, None]
+    a = s * np.geomspace(0.05, 1, 30)[:, None, None]
+    b = np.linspace(-0.1, 0.1, 11)[:, None]
+    moments = poisson.pmf(count, lam[:, None]) @ np.exp(-s[..., 0] * (rel_entr(count, mu) - count + mu)[:, None])
+    worst = (np.log(moments[..., 0])[:, None, None] + a * (rel_entr(lam, mu) - lam + mu) + b * (lam - mu)).max(axis=-1)
+    price = n + math.lgamma(n + 1) - n * math.log(n) - math.log(DELTA)
+    limits = (price + s[..., 0] * n * divergence(table / n, uniform(3), uniform(3)) + 9 * worst) / (a[..., 0] * n)
+    found = information_bound(*pairs(table), p_z=uniform(3), p_k=uniform(3), delta=DELTA)
+    assert found == pytest.approx(limits.min(), rel=0.02)
+
+
+def test_more_confidence_and_fewer_images_cost():
+    joint = CHANNELS["leaking"]
+    given_ = {"p_z": joint.sum(axis=1), "p_k": joint.sum(axis=0)}
+    few, many = (pairs(np.rint(n * joint).astype(int)) for n in (200, 2000))
+    assert information_bound(*many, **given_) < information_bound(*few, **given_)
+    assert information_bound(*few, **given_) < information_bound(*few, **given_, delta=0.001)
+
+
+# Several images of one person
+
+
+@given(st.floats(0, 2), st.integers(1, 30), st.floats(0.01, 0.99))
+@settings(max_examples=100, deadline=None)
+def test_group_bound_solves_its_equation_and_grows(information, m, p_max):
+    bound = group_bound(information, m, p_max)
+    assert p_max <= bound <= 1
+    if bound < 1:
+        spent = bound * math.log(bound / p_max) + (1 - bound) * math.log((1 - bound) / (1 - p_max))
+        assert spent == pytest.approx(m * information, abs=1e-6)
+    else:
+        assert m * information >= -math.log(p_max) - 1e-6
+    assert group_bound(information, m + 1, p_max) >= bound
+    assert group_bound(information + 0.01, m, p_max) >= bound
+    assert group_bound(0, m, p_max) == pytest.approx(p_max)
+
+
+@given(st.integers(2, 5), st.integers(2, 5), st.floats(0.05, 5), st.integers(1, 3), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_group_bound_holds_for_the_best_classifier(persons, codes, spread, m, seed):
+    """Whatever the channel and however wrong the references."""
+    rng = np.random.default_rng(seed)
+    joint = rng.dirichlet(np.full(persons, 3))[:, None] * rng.dirichlet(np.full(codes, spread), persons)
+    p_z, p_k = rng.dirichlet(np.full(persons, 5)), rng.dirichlet(np.full(codes, 5)) + 1e-9
+    information = divergence(joint, p_z, p_k / p_k.sum())
+    assert best_accuracy(joint, m) <= group_bound(information, m, p_z.max()) + 1e-9
+
+
+def test_forgetting_that_there_are_two_images_is_found_out():
+    """The control: a code that is the person, but for three times in ten."""
+    joint = np.array([[0.35, 0, 0.15], [0, 0.35, 0.15]])
+    information = divergence(joint, joint.sum(axis=1), joint.sum(axis=0))
+    assert group_bound(information, 1, 0.5) < best_accuracy(joint, 2) <= group_bound(information, 2, 0.5)
+
+
+# The rest
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=5, deadline=None)
+def test_names_of_codes_and_persons_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    codes, z = draw(CHANNELS["mixture"], 60, rng)
+    p_z, p_k, rename_z, rename_k = (
+        uniform(6) + 0.01 * np.arange(6) - 0.025,
+        uniform(5),
+        rng.permutation(6),
+        [3, 1, 0, 4, 2],
+    )
+    there, back = certify(codes, z, p_z=p_z, p_k=p_k), np.argsort(rename_z)
+    again = certify(np.array(rename_k)[codes], rename_z[z], p_z=p_z[back], p_k=p_k)
+    for row, same in zip(there, again, strict=True):
+        assert row == pytest.approx(same)
+
+
+def test_a_row_for_each_number_of_images():
+    joint = CHANNELS["mixture"]
+    codes, z = draw(joint, 300, np.random.default_rng(6))
+    rows = certify(codes, z, **references(joint), images=(1, 2, 5), delta=0.1)
+    assert [(row["m"], row["delta"], row["n"]) for row in rows] == [(1, 0.1, 300), (2, 0.1, 300), (5, 0.1, 300)]
+    assert rows[0]["bound"] == accuracy_bound(codes, z, 0.1)
+    p_max = references(joint)["p_z"].max()
+    assert [row["bound"] for row in rows[1:]] == [group_bound(rows[0]["information_bound"], m, p_max) for m in (2, 5)]
+    assert rows[0]["information"] == plug_in_information(codes, z)
+
+
+def test_plug_in_estimate_is_biased_as_its_docstring_says():
+    rng, joint = np.random.default_rng(7), np.outer(uniform(6), uniform(5))
+    estimates = [plug_in_information(*draw(joint, 500, rng)) for _ in range(200)]
+    assert np.mean(estimates) == pytest.approx(5 * 4 / (2 * 500), rel=0.15)
+
+
+def test_a_table_more_regular_than_chance_has_a_limit_of_zero():
+    codes, z = pairs(np.full((6, 5), 20))
+    assert information_bound(codes, z, p_z=uniform(6), p_k=uniform(5)) == 0
+    assert certify(codes, z, p_z=uniform(6), p_k=uniform(5))[2]["bound"] == pytest.approx(1 / 6)
+
+
+def test_the_table_attack_finds_whom_there_is_to_find():
+    rng = np.random.default_rng(8)
+    for name, low, high in (("identity", 1, 1), ("independent", 0.1, 0.28), ("leaking", 0.35, 1)):
+        joint = CHANNELS[name]
+        train, test = draw(joint, 3000, rng), draw(joint, 600, rng)
+        hits, groups = table_attack(*train, *test, sizes=joint.shape, m=1, rng=np.random.default_rng(0))
+        assert groups == 600
+        assert low <= hits / groups <= min(high, accuracy_bound(*test))
+        assert hits / groups == pytest.approx(best_accuracy(joint), abs=0.07)  # three standard errors are 0.06
+
+
+def test_the_table_attack_deals_whole_groups_and_profits_from_them():
+    rng, joint = np.random.default_rng(9), CHANNELS["mixture"]
+    train, (codes, z) = draw(joint, 3000, rng), draw(joint, 1200, rng)
+    shares = []
+    for m in (1, 4, 16):
+        hits, groups = table_attack(*train, codes, z, sizes=joint.shape, m=m, rng=np.random.default_rng(0))
+        assert groups == (np.bincount(z) // m).sum()
+        assert (hits, groups) == table_attack(*train, codes, z, sizes=joint.shape, m=m, rng=np.random.default_rng(0))
+        shares.append(hits / groups)
+    assert shares[0] < shares[1] < shares[2]
+    with pytest.raises(ValueError, match="take a smaller m"):
+        table_attack(*train, codes, z, sizes=joint.shape, m=1000, rng=rng)
+
+
+def test_smoothed_frequencies():
+    assert smoothed(np.array([0, 0, 2]), 4) == pytest.approx([3 / 7, 1 / 7, 2 / 7, 1 / 7])
+    assert smoothed(np.array([], int), 4) == pytest.approx(uniform(4))
+    with pytest.raises(ValueError, match="expected labels below 2"):
+        smoothed(np.array([0, 2]), 2)
+
+
+GOOD = {"codes": np.array([0, 1, 1]), "z": np.array([0, 0, 1]), "p_z": uniform(2), "p_k": uniform(2)}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"codes": np.array([0, 1])}, "expected two equal shapes"),
+        ({"codes": np.array([], int), "z": np.array([], int)}, "n > 0"),
+        ({"codes": np.array([0, 1, 2])}, r"codes: int64 from 0 to 2: expected integers in 0\.\.1"),
+        ({"z": np.array([0, -1, 1])}, "z: int64 from -1 to 1"),
+        ({"z": np.array([0.0, 0.0, 1.0])}, "z: float64"),
+        ({"p_z": np.array([1.0, 0.0])}, "p_z: .*least 0.* see `smoothed`"),
+        ({"p_k": np.array([0.5, 0.6])}, "p_k: .*sum 1.1"),
+        ({"p_k": np.full((2, 1), 0.5)}, r"p_k: shape \(2, 1\)"),
+        ({"delta": 0}, "expected 0 < delta < 1"),
+        ({"delta": 5}, "expected 0 < delta < 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        information_bound(**GOOD | wrong)
+    if not {"p_z", "p_k"} & set(wrong) and "expected integers" not in message:
+        with pytest.raises(ValueError, match=message):
+            accuracy_bound(**{key: value for key, value in (GOOD | wrong).items() if key not in ("p_z", "p_k")})
+
+
+@pytest.mark.parametrize("wrong", [(-0.1, 1, 0.5), (0.1, 0, 0.5), (0.1, 1, 0), (0.1, 1, 1.1), (float("nan"), 1, 0.5)])
+def test_impossible_groups_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected nats >= 0, m >= 1"):
+        group_bound(*wrong)
