@@ -7,7 +7,7 @@
 set -euo pipefail
 
 jobs=${JOBS:-2}
-waves=('^notebooks$' '^render$' '^pretrain@' '^(controls|train@.*)$' '^(assess|ablation)@')
+waves=('^notebooks$' '^render$' '^pretrain@' '^(controls|(train|finite)@.*)$' '^(certify|(assess|ablation)@.*)$')
 
 # Everything of this process group is asked to stop, given a moment to put its locks away, and then made to.
 stop() {

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import r2_score
 
 from anonrep.dataset import Dataset
-from anonrep.kept import kept_attributes
+from anonrep.kept import kept_attributes, kept_by_code
 
 SIZE = 10
 NAMES = ["place", "height", "coin", "noise"]
@@ -90,3 +93,68 @@ def test_validation_is_not_looked_at_and_the_seed_decides():
 def test_an_unknown_attribute_is_named():
     with pytest.raises(KeyError, match=r"no task 'mood'.*'height'"):
         kept_attributes(bars(), ["mood"], 0)
+
+
+# --- by the code alone
+
+
+def by_code(data: Dataset, codes: np.ndarray) -> dict[str, dict]:
+    return {row["attribute"]: row for row in kept_by_code(data, codes, NAMES)}
+
+
+def test_the_codes_say_what_the_trees_find_in_their_pictures():
+    data = bars()
+    codes = data.attributes["place"] * 2 + (data.attributes["height"] > 0.5)
+    codes = np.where(np.random.default_rng(3).random(len(codes)) < 0.3, 0, codes)
+    pictures = np.random.default_rng(1).integers(0, 256, (6, SIZE, SIZE), np.uint8)
+    seen, known = by_name(data.released(pictures[codes])), by_code(data, codes)
+    for name in NAMES:
+        assert known[name] | {"score": 0} == seen[name] | {"score": 0}
+        assert known[name]["score"] == pytest.approx(seen[name]["score"], abs=0.03)
+    assert 0.6 < known["place"]["score"] < 0.9
+
+
+def test_a_perfect_code_scores_one_and_a_constant_one_is_chance():
+    data = bars()
+    codes = data.attributes["place"] * SIZE + np.rint(data.attributes["height"] * SIZE).astype(int)
+    perfect = by_code(data, codes)
+    assert perfect["place"]["score"] == 1
+    assert perfect["height"]["score"] == pytest.approx(1)
+    assert perfect["coin"]["score"] < 0.7
+    for row in by_code(data, np.zeros_like(codes)).values():
+        assert row["score"] == row["chance"]
+
+
+@given(n_codes=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_is_the_definition_one_image_at_a_time(n_codes, seed):
+    """Against scikit-learn's own blind guess, fitted to each code's training images; validation images do not count."""
+    data = bars(300, seed)
+    codes = np.random.default_rng(seed).integers(0, n_codes, 300)
+    train, test = data.split == 0, data.split == 2
+    rows = by_code(data, codes)
+    for name, blind in (("place", DummyClassifier()), ("height", DummyRegressor())):
+        values, guess = data.attributes[name], np.empty(300)
+        for code in np.unique(codes):
+            own = train & (codes == code)
+            own = own if own.any() else train  # a code that no training image has
+            guess[codes == code] = blind.fit(np.zeros((own.sum(), 1)), values[own]).predict([[0]])[0]
+        score = np.mean(guess[test] == values[test]) if name == "place" else r2_score(values[test], guess[test])
+        assert rows[name]["score"] == pytest.approx(score)
+        everybody = blind.fit(np.zeros((train.sum(), 1)), values[train])
+        assert rows[name]["chance"] == pytest.approx(everybody.score(np.zeros((test.sum(), 1)), values[test]))
+
+
+def test_renamed_codes_say_the_same():
+    data, draw = bars(), np.random.default_rng(4)
+    codes, rename = draw.integers(0, 12, len(data)), draw.permutation(20)
+    for name, row in by_code(data, codes).items():
+        assert by_code(data, rename[codes])[name] == pytest.approx(row)
+
+
+def test_codes_of_other_images_and_unknown_attributes_are_errors():
+    data = bars()
+    with pytest.raises(ValueError, match=r"codes \(499,\) beside 500 images; expected one an image"):
+        kept_by_code(data, np.zeros(499, int), ["place"])
+    with pytest.raises(KeyError, match=r"no task 'mood'.*'height'"):
+        kept_by_code(data, np.zeros(500, int), ["mood"])

@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from anonrep import plots, report, results
 from anonrep.dataset import Dataset
@@ -299,13 +302,22 @@ def images(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 6, 6), np.uint8)
 
 
-def figure2(rows, source: str, setting: str) -> Figure:
+CERTIFICATE = pd.DataFrame(
+    [
+        {"variant": "stabilised", "lam": lam, "seed": seed, "bound": bound}
+        for lam, bounds in {0: (0.36, 0.44), 0.5: (0.18, 0.22)}.items()
+        for seed, bound in enumerate(bounds)
+    ]
+)
+
+
+def figure2(rows, source: str, setting: str, certificate: pd.DataFrame | None = None) -> Figure:
     """Fig. 2 of the hand-made grid."""
     accuracy, _, runs = results.tables(rows)
     accuracy = accuracy.assign(source=source)
     strips = {name: {"raw": images(3), "λ = 0": images(3, 1)} for name in NAMES}
     words = {"private": "writer", "kept": "digit", "chance": 1 / 30, "setting": setting}
-    return plots.figure2(accuracy, results.worst(accuracy, "writer"), runs, strips, **words)
+    return plots.figure2(accuracy, results.worst(accuracy, "writer"), runs, strips, certificate, **words)
 
 
 def contact_sheet(source: str, setting: str) -> Figure:
@@ -322,7 +334,7 @@ def players(source: str, setting: str) -> Figure:
 
 
 DRAW = {
-    "figure2": figure2,
+    "figure2": lambda rows, source, setting: figure2(rows, source, setting, CERTIFICATE),
     "contact_sheet": lambda rows, source, setting: contact_sheet(source, setting),
     "players": lambda rows, source, setting: players(source, setting),
     "epochs_strip": lambda rows, source, setting: plots.epochs_strip(
@@ -364,19 +376,79 @@ def test_a_figure_is_the_same_file_every_time(name, rows, tmp_path):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
+def panels(figure: Figure) -> dict[str, Axes]:
+    """The figure's panels by their titles."""
+    return {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+
+
+def curves(axis: Axes) -> dict[str, Line2D]:
+    """Everything drawn as a line, by its label; those that start with "_" are not in the legend themselves."""
+    return {line.get_label(): line for line in axis.get_lines()}
+
+
+def legend(figure: Figure) -> list[str]:
+    """What the figure's one legend says."""
+    (found,) = (axis.get_legend() for axis in figure.axes if axis.get_legend())
+    return [text.get_text() for text in found.get_texts()]
+
+
 def test_figure_2_has_a_panel_a_variant_with_three_curves_and_a_cross_where_a_run_collapsed(rows):
     figure = figure2(rows, "uci", "full")
-    panels = [axis for axis in figure.axes if axis.get_title()]
-    assert [axis.get_title() for axis in panels] == NAMES
+    assert list(panels(figure)) == NAMES
     accuracy, *_ = results.tables(rows)
-    for axis, variant in zip(panels, NAMES, strict=True):
-        lines = {line.get_label(): line for line in axis.get_lines()}
+    for variant, axis in panels(figure).items():
+        lines = curves(axis)
         cnn = accuracy[(accuracy.variant == variant) & (accuracy.attacker == "cnn") & (accuracy.task == "writer")]
         curve = lines["writer: fresh CNN (paper)"]
         assert list(curve.get_xdata()) == sorted(set(cnn.lam))
         assert list(curve.get_ydata()) == pytest.approx(cnn.groupby("lam").accuracy.mean().to_list())
-        assert lines["writer: blind guess"].get_ydata()[0] == pytest.approx(1 / 30)
-        assert lines["writer: the same on raw images"].get_ydata()[0] == pytest.approx(0.56)
-        assert list(lines["collapsed run"].get_xdata()) == [0.5]
+        assert lines["_blind guess"].get_ydata()[0] == pytest.approx(1 / 30)
+        for name in ("fresh CNN (paper)", "best attacker of the suite"):
+            assert lines[f"_writer: {name}, raw images"].get_ydata()[0] == pytest.approx(0.56)
+        assert list(lines["_collapsed run"].get_xdata()) == [0.5]
         worst = lines["writer: best attacker of the suite"]
         assert (np.array(worst.get_ydata()) >= np.array(curve.get_ydata())).all()
+
+
+PLAIN = [
+    *["digit: fresh CNN (paper)", "writer: fresh CNN (paper)", "writer: best attacker of the suite"],
+    *["the same on raw images, in its colour", "writer: blind guess", "collapsed run"],
+]
+CERTIFIED = "writer: certified bound, any classifier"
+
+
+def test_figure_2_says_everything_once_in_its_legend(rows):
+    assert legend(figure2(rows, "uci", "full")) == PLAIN
+    assert legend(figure2(rows, "uci", "full", CERTIFICATE)) == [*PLAIN[:3], CERTIFIED, *PLAIN[3:]]
+    healthy = rows | {"runs": [row | {"collapsed": None} for row in rows["runs"]]}
+    assert legend(figure2(healthy, "uci", "full")) == PLAIN[:-1]
+
+
+@pytest.mark.parametrize("certified", NAMES)
+def test_the_certificate_is_a_curve_of_its_own_variant_alone(rows, certified):
+    figure = figure2(rows, "uci", "full", CERTIFICATE.assign(variant=certified))
+    assert legend(figure)[3] == CERTIFIED
+    for variant, axis in panels(figure).items():
+        lines = curves(axis)
+        assert (CERTIFIED in lines) == (variant == certified)
+        assert not any(label.startswith(f"_{CERTIFIED}") for label in lines)
+    curve = curves(panels(figure)[certified])[CERTIFIED]
+    assert list(curve.get_xdata()) == LAMBDAS
+    assert list(curve.get_ydata()) == pytest.approx([0.4, 0.2])  # means over the seeds
+    assert curve.get_marker() == "D"
+    (band,) = (
+        found.get_paths()[0].get_extents()
+        for found in panels(figure)[certified].collections
+        if to_hex(found.get_facecolor()[0]) == plots.COLOURS["certified"]
+    )
+    assert (band.ymin, band.ymax) == pytest.approx((0.18, 0.44))  # from the smallest to the largest seed
+
+
+def test_a_variant_whose_runs_all_collapsed_has_its_crosses_and_no_curve(rows):
+    lost = {kind: [row for row in rows[kind] if row["variant"] != "faithful"] for kind in ("accuracy", "naturalness")}
+    lost["runs"] = [row | {"collapsed": WHY} if row["variant"] == "faithful" else row for row in rows["runs"]]
+    figure = figure2(lost, "uci", "full")
+    lines = curves(panels(figure)["faithful"])
+    assert list(lines["_collapsed run"].get_xdata()) == LAMBDAS
+    assert not any("CNN" in label or "attacker" in label for label in lines if not label.startswith("_"))
+    assert legend(figure) == PLAIN

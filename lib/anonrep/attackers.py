@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from anonrep.files import replacing
+from anonrep.images import jitter
 from anonrep.seeds import seeded_initialisation, torch_generator
 
 Suite = Mapping[str, Sequence[BaseEstimator]]
@@ -88,16 +89,6 @@ def large_network(height: int, width: int, classes: int) -> nn.Module:
         *[nn.Conv2d(64, 96, 3, padding=1), nn.ReLU()],
         *[nn.Flatten(), nn.Dropout(0.4), nn.Linear(flat, 256), nn.ReLU(), nn.Dropout(0.4), nn.Linear(256, classes)],
     )
-
-
-def jitter(x: Tensor, generator: torch.Generator, strength: float) -> Tensor:
-    """A small random affine map an image: scale, shear and turn by `strength`, shift by as much of the half-width."""
-    n, device = len(x), x.device
-    draw = (torch.rand(n, 2, 3, generator=generator, device=generator.device) * 2 - 1).to(device) * strength
-    draw[:, 0, 0] += 1
-    draw[:, 1, 1] += 1
-    grid = nn.functional.affine_grid(draw, list(x.shape), align_corners=False)
-    return nn.functional.grid_sample(x, grid, align_corners=False)
 
 
 class NetworkAttacker(ClassifierMixin, BaseEstimator):

@@ -113,6 +113,15 @@ def substitution_codebook(raw: Dataset, images: np.ndarray, target: int, *, memo
     return Codebook(templates, substitute(images, templates, memory_mb=memory_mb))
 
 
+def shown_as(codebook: Codebook, raw: Dataset, target: int) -> Codebook:
+    """The same codes, each picture replaced by the nearest real training image of the person `target`.
+
+    What the codes tell about the person shown does not change. Beware: as in `substitution_codebook`.
+    """
+    nearest = substitution_codebook(raw, codebook.images, target)
+    return Codebook(nearest.release(), codebook.codes)
+
+
 def substitute(images: np.ndarray, templates: np.ndarray, *, memory_mb: float = 512) -> np.ndarray:
     """Which template is nearest each image in Euclidean distance over the pixels: int64 (N,), exact.
 

@@ -21,7 +21,8 @@ from anonrep.files import read_json, replacing, write_json
 from anonrep.game import GameConfig
 from anonrep.naturalness import naturalness
 from anonrep.networks import Players
-from anonrep.training import Outcome, play, prepare, reconstruct
+from anonrep.pretraining import reconstruct
+from anonrep.training import play, prepare
 
 
 def pick_device(wish: str = "auto") -> str:
@@ -76,7 +77,7 @@ def train_lambda(
             players = load_players(start / f"seed-{seed}", device)
             options = {"epochs": config.private_epochs, "config": config, "seed": seed, "device": device}
             outcome = play(players, train, lam=lam, watch=watched, **options)
-            players.autoencoder, collapsed = outcome.autoencoder, outcome.collapsed or _constant(outcome, train, device)
+            players.autoencoder, collapsed = outcome.autoencoder, outcome.collapsed
             architecture = read_json(start / f"seed-{seed}.json")["architecture"]
             how = {"lam": lam, "seed": seed, "collapsed": collapsed}
             save_players(
@@ -86,20 +87,11 @@ def train_lambda(
             with replacing(out / f"snapshots-{seed}.npz") as temporary:
                 np.savez_compressed(temporary, snapshots=outcome.snapshots)
         if not collapsed:
-            images = reconstruct(players.autoencoder, data.images, device, noise=config.noise, seed=seed)
+            images = reconstruct(players.autoencoder, data.images, device)
             data.released(images, **how).save(out / f"seed-{seed}.npz")
         runs.append({"lam": lam, "seed": seed, "collapsed": collapsed})
     write_json(out / "history.json", history)
     write_json(out / "runs.json", runs)
-
-
-def _constant(outcome: Outcome, train: Dataset, device: str) -> str | None:
-    """Why a release is all but constant once its noise is off, or None: noise makes variety that says nothing of x."""
-    still = reconstruct(outcome.autoencoder, train.images, device)
-    spread, raw = still.std(0).mean() / 255, train.images.std(0).mean() / 255
-    return (
-        f"collapsed: without noise the output is all but constant (spread {spread:.4f})" if spread < raw / 10 else None
-    )
 
 
 def assess_controls(

@@ -25,7 +25,6 @@ class GameConfig:
     freeze_decoder: bool = False  # the encoder plays alone: every output stays on that manifold
     pixel_anchor: float = 0.0  # weight of MSE(x, x_hat) in the game: keeps the image the same image
     anchor_blur: int = 1  # width in pixels of the box both images are blurred by first: a stroke may move a little
-    noise: float = 0.0  # standard deviation of noise on the hidden layer, in game and release: it drowns small traits
     r1: float = 0.0  # weight of the penalty on D's gradient at real images (Mescheder et al., 2018): D cannot run away
     warm_up_epochs: int = 0  # of the private classifier before lambda acts: no shock when phase (iii) starts
     ema: float = 0.0  # decay of the averaged autoencoder that is released: rides out the oscillation of the game

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.metrics import accuracy_score, r2_score
 from tqdm import tqdm
 
 from anonrep.assessment import task_labels
@@ -32,21 +31,51 @@ def kept_attributes(release: Dataset, names: Sequence[str], seed: int) -> list[d
 
     Raises KeyError for a name that is not in the data set.
     """
-    return [_kept(release, name, subseed(seed, "kept", name)) for name in tqdm(names, desc="kept", mininterval=10)]
-
-
-def _kept(release: Dataset, name: str, seed: int) -> dict:
-    values = task_labels(release, name)
-    if np.issubdtype(values.dtype, np.integer):
-        kind, trees, blind = "accuracy", ExtraTreesClassifier, DummyClassifier
-    else:
-        kind, trees, blind = "R2", ExtraTreesRegressor, DummyRegressor
-    score = _score(trees(**FOREST, random_state=seed), release, values)
-    return {"attribute": name, "kind": kind, "score": score, "chance": _score(blind(), release, values)}
-
-
-def _score(predictor: BaseEstimator, release: Dataset, values: np.ndarray) -> float:
-    """Fitted on training images, on test: the accuracy of a classifier, the R2 of a regressor."""
     train, test = release.split == 0, release.split == 2
-    fitted = on_pixels(predictor).fit(release.images[train], values[train])
-    return float(fitted.score(release.images[test], values[test]))
+    rows = []
+    for name in tqdm(names, desc="kept", mininterval=10):
+        values = task_labels(release, name)
+        kind = ExtraTreesClassifier if _whole(values) else ExtraTreesRegressor
+        trees = on_pixels(kind(**FOREST, random_state=subseed(seed, "kept", name)))
+        predicted = trees.fit(release.images[train], values[train]).predict(release.images[test])
+        rows.append(_row(release, name, predicted))
+    return rows
+
+
+def kept_by_code(data: Dataset, codes: np.ndarray, names: Sequence[str]) -> list[dict]:
+    """The rows of `kept_attributes` for a release of K fixed images, whose codes are all there is to see.
+
+    `codes`: integers (N,) from 0, one an image of `data`. Each code answers with the majority (of equals the least) or
+    the mean of the training images that have it; a code that none of them has answers without looking. Raises
+    ValueError for another number of codes, KeyError for a name that is not in the data set.
+    """
+    if codes.shape != data.z.shape:
+        raise ValueError(f"codes {codes.shape} beside {len(data)} images; expected one an image")
+    return [_row(data, name, _look_up(data, codes, name)) for name in names]
+
+
+def _row(data: Dataset, name: str, predicted: np.ndarray) -> dict:
+    """`predicted`: a value for each test image."""
+    truth = task_labels(data, name)[data.split == 2]
+    kind, score = ("accuracy", accuracy_score) if _whole(truth) else ("R2", r2_score)
+    blind = _look_up(data, np.zeros_like(data.z), name)
+    scores = {"score": float(score(truth, predicted)), "chance": float(score(truth, blind))}
+    return {"attribute": name, "kind": kind, **scores}
+
+
+def _look_up(data: Dataset, codes: np.ndarray, name: str) -> np.ndarray:
+    """What the table of training images answers for each test image."""
+    train, test = data.split == 0, data.split == 2
+    values = task_labels(data, name)[train]
+    members = codes[train] == np.arange(codes.max() + 1)[:, None]
+    members[~members.any(1)] = True  # a code without training images answers as if all had it
+    if _whole(values):
+        labels, columns = np.unique(values, return_inverse=True)
+        answers = labels[(members @ np.eye(len(labels))[columns]).argmax(1)]
+    else:
+        answers = members @ values / members.sum(1)
+    return answers[codes[test]]
+
+
+def _whole(values: np.ndarray) -> bool:
+    return np.issubdtype(values.dtype, np.integer)

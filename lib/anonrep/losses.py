@@ -1,4 +1,4 @@
-"""The paper's losses, equations (9) to (15), and nothing else: pure functions of logits and labels.
+"""The paper's losses, equations (9) to (15) and the information of (5): pure functions of logits, labels and tables.
 
 The letters are the paper's: z private label, p_z its empirical marginal, y the selector (1 real, 0 reconstructed), lam
 the multiplier lambda. (14) and (15) are printed with q(. | x_i); as in (10), the classifier sees x_hat_i. Logits come
@@ -79,3 +79,15 @@ def autoencoder_loss(fidelity: Tensor, surrogate: Tensor, lam: float) -> Tensor:
     scalars, `lam` >= 0. Nats. log 2 when both adversaries are at chance. The autoencoder minimises it.
     """
     return fidelity + lam * surrogate
+
+
+def mutual_information(joint: Tensor) -> Tensor:
+    r"""The mutual information itself, where the joint distribution of z and what is released is a table.
+
+    .. math:: I(Z; K) = \sum_{z,k} J_{zk} \log \frac{J_{zk}}{J_z J_k}
+
+    The second term of eq. 5, for a release that shows one of K images (`finite`). `joint`: (|Z|, K), >= 0, sums to 1.
+    Nats. At independence 0; at most min(H(Z), H(K)). From a table of n images it is too large by about
+    (K-1)(|Z|-1) / (2n). The finite encoder minimises it.
+    """
+    return torch.xlogy(joint, joint).sum() - sum(torch.xlogy(m, m).sum() for m in (joint.sum(0), joint.sum(1)))

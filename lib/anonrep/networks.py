@@ -132,6 +132,8 @@ class Players:
             discriminator = Discriminator(**size, channels=adversary_channels)
         with seeded_initialisation(seed, "private classifier"):
             private_classifier = PrivateClassifier(**size, n_private=n_private, channels=adversary_channels)
+        for player in (autoencoder, discriminator, private_classifier):
+            player.to(memory_format=torch.channels_last)  # the same sums, a quarter faster on a CPU
         return cls(autoencoder, discriminator, private_classifier)
 
     def to(self, device: torch.device) -> "Players":

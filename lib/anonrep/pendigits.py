@@ -132,5 +132,13 @@ def build(
         z=z.astype(np.int64),
         attributes=attributes(digits),
         split=random_split(len(digits), tuple(split_sizes), numpy_generator(seed, "split")),
-        provenance={**provenance, "private": "writer", **counts, "size": size, "frame": frame, "split_seed": seed},
+        provenance={
+            "dataset": "pendigits",
+            **provenance,
+            "private": "writer",
+            **counts,
+            "size": size,
+            "frame": frame,
+            "split_seed": seed,
+        },
     )

@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from anonrep.dataset import Dataset
 from anonrep.files import replacing
@@ -85,7 +86,13 @@ def contact_sheet(dataset: Dataset, *, attribute: str = "digit", columns: int = 
     return figure
 
 
-COLOURS = {"kept": "#0072b2", "cnn": "#e69f00", "worst": "#d55e00", "chance": "#000000"}  # Okabe and Ito, 2008
+COLOURS = {  # Okabe and Ito, 2008
+    "kept": "#0072b2",
+    "cnn": "#e69f00",
+    "worst": "#d55e00",
+    "certified": "#009e73",
+    "chance": "#000000",
+}
 
 
 def figure2(
@@ -93,6 +100,7 @@ def figure2(
     worst: pd.DataFrame,
     runs: pd.DataFrame,
     strips: Mapping[str, Mapping[str, np.ndarray]],
+    certificate: pd.DataFrame | None = None,
     *,
     private: str,
     kept: str,
@@ -101,58 +109,73 @@ def figure2(
 ) -> Figure:
     """The paper's Fig. 2, a panel for each variant, and under it the same images for each lambda.
 
-    accuracy  rows variant, lam, seed, task, attacker, accuracy; "raw" is a variant without lambda
-    worst     the rows of the attacker that did best on the private task, for each variant, lambda and seed
-    runs      rows variant, lam, seed, collapsed: a collapsed run is a cross at the top, never a point of a curve
-    strips    variant to {label: uint8 (K, H, W)}, a row of images each
-    chance    accuracy of a blind guess at the private label
+    accuracy     rows variant, lam, seed, task, attacker, accuracy; "raw" is a variant without lambda
+    worst        the rows of the attacker that did best on the private task, for each variant, lambda and seed
+    runs         rows variant, lam, seed, collapsed: a collapsed run is a cross at the top, never a point of a curve
+    strips       variant to {label: uint8 (K, H, W)}, a row of images each
+    certificate  rows variant, lam, seed, bound: what no classifier exceeds; a variant without rows has no such curve
+    chance       accuracy of a blind guess at the private label
     """
     most = max(map(len, strips.values()))
-    heights = [4.2, 1.2, 0.45 * most]  # inches: curves, legend, strips
-    total = sum(heights) + 1
+    heights = [4, 1.1, 0.42 * most]  # inches: curves, legend, strips
+    width, total = 4.9 * len(strips) + 0.4, sum(heights) + 1
     # Fixed places: a legend that spans all panels is more than the layout engines can weigh.
-    figure = Figure(figsize=(5.6 * len(strips), total))
-    grid = figure.add_gridspec(
-        3, len(strips), height_ratios=heights, left=0.08, right=0.98, top=1 - 0.8 / total, bottom=0.2 / total, hspace=0
-    )
+    figure = Figure(figsize=(width, total))
+    grid = figure.add_gridspec(3, len(strips), height_ratios=heights, hspace=0, wspace=0.18)
+    grid.update(left=0.8 / width, right=1 - 0.15 / width, top=1 - 0.8 / total, bottom=0.2 / total)
+    panels = []
     for column, (variant, rows) in enumerate(strips.items()):
         axis = figure.add_subplot(grid[0, column])
-        _trade_off_panel(axis, accuracy, worst, variant, private, kept, chance)
+        _trade_off_panel(axis, accuracy, worst, certificate, variant, private, kept, chance)
         lost = runs[(runs.variant == variant) & runs.collapsed.notna()]
-        axis.plot(lost.lam, np.full(len(lost), 1.02), "x", color="black", clip_on=False, label="collapsed run")
+        axis.plot(lost.lam, np.full(len(lost), 1.02), "x", color="black", clip_on=False, label="_collapsed run")
         axis.set(title=variant, ylabel="accuracy on the released images" if column == 0 else "")
         blank = [np.zeros_like(rows["raw"])] * (most - len(rows))
         mosaic(figure.add_subplot(grid[2, column]), [*rows.values(), *blank], [*rows, *[""] * len(blank)])
-    legend = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    if runs.collapsed.isna().all():
-        del legend["collapsed run"]
+        panels.append(axis)
+    key = _trade_off_key(panels, private, collapsed=runs.collapsed.notna().any())
     keys = figure.add_subplot(grid[1, :])
     keys.axis("off")
-    keys.legend(legend.values(), legend.keys(), loc="lower center", ncols=3, fontsize=8, frameon=False)
-    figure.suptitle(
-        f"What fresh attackers read from the release against λ: {title_suffix(accuracy.source.iloc[0], setting)}"
-    )
+    keys.legend(key.values(), key.keys(), loc="lower center", ncols=3, fontsize=8, frameon=False)
+    title = f"What fresh attackers read from the release against λ: {title_suffix(accuracy.source.iloc[0], setting)}"
+    figure.suptitle(title, y=1 - 0.15 / total, wrap=True)
     return figure
 
 
-def _trade_off_panel(axis: Axes, accuracy, worst, variant: str, private: str, kept: str, chance: float) -> None:
+def _trade_off_panel(axis: Axes, accuracy, worst, certificate, variant: str, private: str, kept: str, chance: float):
     cnn = accuracy[accuracy.attacker == "cnn"]
     curves = [
-        (kept, "fresh CNN (paper)", cnn[cnn.task == kept], COLOURS["kept"], "o"),
-        (private, "fresh CNN (paper)", cnn[cnn.task == private], COLOURS["cnn"], "s"),
-        (private, "best attacker of the suite", worst, COLOURS["worst"], "^"),
+        (f"{kept}: fresh CNN (paper)", cnn[cnn.task == kept], COLOURS["kept"], "o"),
+        (f"{private}: fresh CNN (paper)", cnn[cnn.task == private], COLOURS["cnn"], "s"),
+        (f"{private}: best attacker of the suite", worst, COLOURS["worst"], "^"),
     ]
-    for task, attacker, rows, colour, marker in curves:
-        here = rows[rows.variant == variant].astype({"lam": float})
-        # The band is from the smallest to the largest seed: nothing random in it.
-        style = {"color": colour, "marker": marker, "markersize": 5, "errorbar": ("pi", 100), "legend": False}
-        sns.lineplot(here, x="lam", y="accuracy", ax=axis, label=f"{task}: {attacker}", **style)
-        raw = rows[rows.variant == "raw"].accuracy.mean()
-        axis.axhline(raw, color=colour, linestyle=":", linewidth=1, label=f"{task}: the same on raw images")
-    axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label=f"{private}: blind guess")
-    axis.set(xlabel="λ", ylabel="", ylim=(0, 1.02))
+    if certificate is not None:
+        bound = certificate.rename(columns={"bound": "accuracy"})
+        curves.append((f"{private}: certified bound, any classifier", bound, COLOURS["certified"], "D"))
+    for label, rows, colour, marker in curves:
+        here, raw = rows[rows.variant == variant].astype({"lam": float}), rows[rows.variant == "raw"]
+        if len(here):
+            # The band is from the smallest to the largest seed: nothing random in it.
+            style = {"color": colour, "marker": marker, "markersize": 5, "errorbar": ("pi", 100), "legend": False}
+            sns.lineplot(here, x="lam", y="accuracy", ax=axis, label=label, **style)
+        if len(raw):
+            axis.axhline(raw.accuracy.mean(), color=colour, linestyle=":", linewidth=1, label=f"_{label}, raw images")
+    axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label="_blind guess")
+    axis.set(xlabel="λ, the weight of privacy", ylabel="", ylim=(0, 1.02))
     axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
     axis.grid(alpha=0.3)
+
+
+def _trade_off_key(panels: Sequence[Axes], private: str, collapsed: bool) -> dict[str, Line2D]:
+    """One entry for each curve of any panel, then the lines that are there for each of them or for none."""
+    key = {}
+    for axis in panels:
+        key |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    key["the same on raw images, in its colour"] = Line2D([], [], color="grey", linestyle=":", linewidth=1)
+    key[f"{private}: blind guess"] = Line2D([], [], color=COLOURS["chance"], linestyle="--", linewidth=1)
+    if collapsed:
+        key["collapsed run"] = Line2D([], [], color="black", marker="x", linestyle="")
+    return key
 
 
 PLAYERS = {

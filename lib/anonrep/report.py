@@ -24,7 +24,6 @@ REASONS = {
     "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
     "pixel_anchor": "weight of the squared error between image and redrawn image: the digit stays the same digit",
     "anchor_blur": "width of the box both are blurred by first: a stroke may move a little, where the hand is",
-    "noise": "standard deviation of noise on the hidden layer, in game and release: small traits of a hand drown in it",
     "r1": "penalty on the discriminator's gradient at real images: it cannot run away",
     "warm_up_epochs": "of the private classifier before lambda acts: no shock",
     "ema": "the released encoder is an average over the game's oscillation",
@@ -35,7 +34,6 @@ DEPARTURES = {
     "manifold": "the manifold: a variational decoder, frozen",
     "pixel_anchor": "the pixel anchor",
     "anchor_blur": "the anchor's blur",
-    "noise": "the noise on the hidden layer",
     "calm": "R1, EMA, clipping, large epsilon and warm-up",
 }
 

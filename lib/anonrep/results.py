@@ -1,11 +1,12 @@
 """Results as tables: what the stages wrote, put together, and the numbers that prose quotes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.files import read_json, write_json
 
@@ -59,6 +60,25 @@ def strips(data: Dataset, models: str | Path, runs: Sequence[dict], attribute: s
             path = Path(models) / run["variant"] / f"lambda-{run['lam']:g}" / f"seed-{run['seed']}.npz"
             rows[label] = Dataset.load(path).images[chosen]
     return found
+
+
+def finite_codebooks(models: str | Path, lambdas: Sequence[float]) -> pd.DataFrame:
+    """The finite releases in the folder `models`, a row each: lam, codes, seed, the objective on validation, its terms
+    and validation_bound."""
+    rows = [row for lam in lambdas for row in read_json(Path(models) / f"lambda-{lam:g}" / "codebooks.json")]
+    return pd.DataFrame(rows)
+
+
+def load_codebook(models: str | Path, row: Mapping) -> Codebook:
+    """The pictures and codes of one of `finite_codebooks`."""
+    return Codebook.load(Path(models) / f"lambda-{row['lam']:g}" / f"codes-{row['codes']}-seed-{row['seed']}.npz")
+
+
+def certified(certificate: Sequence[dict], codes: int) -> pd.DataFrame:
+    """The bounds that Fig. 2 draws: variant, lam, seed, bound of the finite releases with `codes` codes, one image."""
+    rows = pd.DataFrame(certificate)
+    rows = rows[(rows.method == "finite") & (rows.codebook == codes) & (rows.m == 1)]
+    return rows.assign(variant="finite")[["variant", "lam", "seed", "bound"]]
 
 
 def worst(accuracy: pd.DataFrame, task: str) -> pd.DataFrame:

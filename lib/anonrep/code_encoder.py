@@ -1,0 +1,94 @@
+"""The encoder of a finite release: the network that gives an image one of K codes, and the picture of each code."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from anonrep.codebook import Codebook
+from anonrep.dataset import Dataset
+from anonrep.files import read_json, replacing, write_json
+from anonrep.images import to_tensor
+from anonrep.networks import Autoencoder
+from anonrep.pretraining import encode
+
+
+class CodeEncoder(nn.Module):
+    """x (B, 1, H, W) -> logits of K codes (B, K): a small network on the features of an autoencoder's encoder.
+
+    The features stay as phases (i) and (ii) left them; `head` is what is learned.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, codes: int, units: int) -> None:
+        super().__init__()
+        self.features = autoencoder.encoder.requires_grad_(False)
+        inputs = autoencoder.mean.in_features
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(inputs, affine=False),
+            *[nn.Linear(inputs, units), nn.BatchNorm1d(units), nn.ReLU()],
+            *[nn.Linear(units, units), nn.BatchNorm1d(units), nn.ReLU()],
+            nn.Linear(units, codes),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    def keep(self, used: Tensor) -> None:
+        """Forget all codes but those of the mask `used` (K,); they are numbered anew, in their order."""
+        old = self.head[-1]
+        self.head[-1] = new = nn.Linear(old.in_features, int(used.sum()), device=old.weight.device)
+        new.weight.data, new.bias.data = old.weight.data[used], old.bias.data[used]
+
+    @torch.no_grad()
+    def codes(self, images: np.ndarray) -> np.ndarray:
+        """The likeliest code of each image: uint8 (N, H, W) to int64 (N,). Call `eval` first, as for every network."""
+        device = self.head[-1].weight.device
+        return torch.cat([self(part).argmax(1) for part in to_tensor(images, device).split(1000)]).cpu().numpy()
+
+
+@torch.no_grad()
+def draw_codes(autoencoder: Autoencoder, images: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """A picture of each code, uint8 (K, H, W): the mean of the hidden layer over the images that have it, decoded.
+
+    It lies on the manifold of the decoder, and is nobody's image. `images`: uint8 (N, H, W), `codes`: (N,), each of
+    0 ... K - 1 at least once.
+    """
+    hidden = encode(autoencoder, images, autoencoder.mean.weight.device)
+    codes = torch.from_numpy(codes).to(hidden.device)
+    centres = torch.stack([hidden[codes == code].mean(0) for code in range(int(codes.max()) + 1)])
+    return (autoencoder.decode(centres).squeeze(1) * 255).round().byte().cpu().numpy()
+
+
+def make_codebook(autoencoder: Autoencoder, encoder: CodeEncoder, data: Dataset) -> Codebook:
+    """The pictures of the codes that training images have, and every image's code.
+
+    The encoder forgets the other codes: nothing is known of what they would tell.
+    """
+    train = data.subset("train").images
+    used = np.bincount(encoder.codes(train), minlength=encoder.head[-1].out_features) > 0
+    encoder.keep(torch.from_numpy(used).to(encoder.head[-1].weight.device))
+    return Codebook(draw_codes(autoencoder, train, encoder.codes(train)), encoder.codes(data.images))
+
+
+def save_encoder(path: str | Path, encoder: CodeEncoder, architecture: dict, **description: object) -> None:
+    """Write `path`.safetensors and `path`.json: the encoder, the `architecture` of its players, and a description."""
+    weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
+    with replacing(f"{path}.safetensors") as temporary:
+        save_file(weights, temporary)
+    size = {"codes": encoder.head[-1].out_features, "units": encoder.head[-1].in_features}
+    write_json(f"{path}.json", {"architecture": architecture, **size, **description})
+
+
+def load_encoder(path: str | Path, device: torch.device | str = "cpu") -> CodeEncoder:
+    """Read what `save_encoder` wrote, ready to give codes. A missing, damaged or unfitting file is named."""
+    description = read_json(f"{path}.json")
+    try:
+        shape = {key: description["architecture"][key] for key in ("height", "width", "hidden", "channels")}
+        encoder = CodeEncoder(Autoencoder(**shape), description["codes"], description["units"])
+        encoder.load_state_dict(load_file(f"{path}.safetensors"))
+    except (KeyError, OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path}.safetensors and .json are no encoder ({error!r}): run `dvc repro`") from error
+    return encoder.to(torch.device(device)).eval()

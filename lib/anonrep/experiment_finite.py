@@ -1,0 +1,139 @@
+"""The stages of the finite release as functions: a folder in, a folder out, the seeds of a run one after the other.
+
+A folder of one lambda holds, for each seed, the release `seed-N.npz` at the first number of codes, and for every number
+of codes K the encoder `codes-K-seed-N.safetensors` with its JSON and the codebook `codes-K-seed-N.npz`; for all of them
+`runs.json` and `history.json` as in `experiment`, and `codebooks.json` (a row a codebook, judged on validation).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anonrep.attackers import NetworkAttacker
+from anonrep.checkpoints import load_players
+from anonrep.code_encoder import draw_codes, make_codebook, save_encoder
+from anonrep.codebook import Codebook, kmeans_codes, medoids, substitution_codebook
+from anonrep.dataset import Dataset
+from anonrep.experiment import pick_device
+from anonrep.files import read_json, write_json
+from anonrep.finite import FiniteConfig, learn, prepare
+from anonrep.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
+from anonrep.pretraining import encode
+from anonrep.results import finite_codebooks, load_codebook
+
+
+def train_finite(
+    data: Dataset,
+    config: dict,
+    codes: Sequence[int],
+    lam: float,
+    *,
+    start: str | Path,
+    out: str | Path,
+    device: str = "auto",
+) -> None:
+    """A finite release at one lambda, for every seed prepared in `start` and every number of `codes`, to folder `out`.
+
+    `config`: the other fields of `FiniteConfig`. A seed whose preparation collapsed has no autoencoder to learn on.
+    """
+    if f"{lam:g}" != str(lam):
+        raise ValueError(f"lambda {lam!r}: write it as {lam:g}: files are named after it")
+    start, out, device = Path(start), Path(out), pick_device(device)
+    runs, codebooks, history = [], [], []
+    for run in read_json(start / "runs.json"):
+        seed = run["seed"]
+        runs.append({"lam": lam, "seed": seed, "collapsed": run["collapsed"]})
+        if run["collapsed"]:
+            continue
+        autoencoder = load_players(start / f"seed-{seed}", device).autoencoder.eval()
+        numbers = FiniteConfig(**config)
+        seen = prepare(autoencoder, data, numbers, seed)
+        for k in codes:
+            encoder, steps, restarts = learn(autoencoder, seen, lam, replace(numbers, codes=k), seed)
+            codebook = make_codebook(autoencoder, encoder, data)
+            key, path = {"lam": lam, "codes": k, "seed": seed}, out / f"codes-{k}-seed-{seed}"
+            codebook.save(path.with_suffix(".npz"))
+            architecture = read_json(start / f"seed-{seed}.json")["architecture"]
+            save_encoder(path, encoder, architecture, config=config, restarts=restarts, provenance=data.provenance)
+            (chosen,) = [row for row in restarts if row["chosen"]]
+            codebooks.append({**key, **chosen, "validation_bound": validation_bound(data, codebook.codes)})
+            history += [{**key, **row} for row in steps]
+            if k == codes[0]:
+                data.released(codebook.release(), **key).save(out / f"seed-{seed}.npz")
+    write_json(out / "runs.json", runs)
+    write_json(out / "codebooks.json", codebooks)
+    write_json(out / "history.json", history)
+
+
+def certify_releases(
+    data: Dataset,
+    kept: str,
+    *,
+    lambdas: Sequence[float],
+    codes: Sequence[int],
+    targets: Sequence[int],
+    models: str | Path,
+    start: str | Path,
+    controls: str | Path,
+    out: str | Path,
+) -> None:
+    """The certificate, the attackers and what is kept, for every release of fixed pictures: two JSON files in `out`.
+
+    certificate.json  the finite releases in the folder `models`, k-means codes and medoids for each number of `codes`,
+                      and substitution by each of the people `targets`, who stand as its seed (`frontier.release_rows`)
+    kept.json         the attributes that nobody trained for (`frontier.kept_rows`)
+    """
+    reader = NetworkAttacker().load(Path(controls) / "reader.safetensors")
+    names = [name for name in data.attributes if name != kept]
+    certificate, attributes = [], []
+    releases = [*_finite(models, lambdas), *_baselines(data, codes, targets, Path(start))]
+    for key, codebook in releases:
+        key = {"dataset": data.provenance["dataset"], **key}
+        certificate += release_rows(data, codebook, reader=reader, kept=kept, **key)
+        attributes += kept_rows(data, codebook, names, **key)
+    write_json(Path(out) / "certificate.json", certificate)
+    write_json(Path(out) / "kept.json", attributes)
+
+
+def _finite(models: str | Path, lambdas: Sequence[float]) -> Iterator[tuple[dict, Codebook]]:
+    for row in finite_codebooks(models, lambdas).to_dict("records"):
+        key = {"method": "finite", "lam": row["lam"], "codebook": row["codes"], "seed": row["seed"]}
+        yield key, load_codebook(models, row)
+
+
+def _baselines(data: Dataset, codes: Sequence[int], targets: Sequence[int], start: Path):
+    train = data.subset("train").images
+    for run in read_json(start / "runs.json"):
+        if run["collapsed"]:
+            continue
+        seed = run["seed"]
+        autoencoder = load_players(start / f"seed-{seed}").autoencoder.eval()
+        hidden = encode(autoencoder, data.images).numpy()
+        for k in codes:
+            key = {"lam": None, "codebook": k, "seed": seed}
+            found, _ = kmeans_codes(hidden[data.split == 0], hidden, k, seed)
+            yield {"method": "k-means", **key}, Codebook(draw_codes(autoencoder, train, found[data.split == 0]), found)
+            yield {"method": "medoids", **key}, medoids(data, hidden, k, seed)
+    for target in targets:
+        codebook = substitution_codebook(data, data.images, target)
+        yield {"method": "substitution", "lam": None, "codebook": len(codebook), "seed": target}, codebook
+
+
+def answer_all(
+    data: Dataset, asked: Sequence[float], *, lambdas: Sequence[float], models: str | Path, out: str | Path
+) -> None:
+    """For every wanted probability p the release that validation chooses, certified once on test: a JSON file `out`.
+
+    A row a p: lam, codes and seed of the choice (null where there is none), validation_bound, what `frontier.promise`
+    found, and the answer in words.
+    """
+    candidates, rows = finite_codebooks(models, lambdas), []
+    for p in asked:
+        chosen = choose(candidates, p)
+        book = None if chosen is None else load_codebook(models, chosen)
+        found = promise(data, book, p)
+        release = {
+            key: None if chosen is None else chosen[key].item() for key in ("lam", "codes", "seed", "validation_bound")
+        }
+        rows.append({**found, **release, "answer": answer(found, chosen, candidates), "source": data.source})
+    write_json(out, rows)

@@ -1,0 +1,326 @@
+"""The frontier: bounds above every attacker, controls on both sides, and promises that hold although chosen."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anonrep.certificate import accuracy_bound, certify, smoothed
+from anonrep.codebook import Codebook
+from anonrep.dataset import Dataset
+from anonrep.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
+from anonrep.kept import kept_by_code
+
+PERSONS, DIGITS = 30, 10
+KEY = {"dataset": "toy", "method": "finite", "lam": 1.5, "codebook": 12}
+COLUMNS = [
+    *["dataset", "method", "lam", "codebook", "seed", "m", "delta", "bound", "worst_attacker", "attacker", "groups"],
+    *["utility", "naturalness", "used", "information_bound", "information", "n", "source"],
+]
+
+
+class Reader:
+    """Reads a picture's first pixel, as a network would its digit."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return images[:, 0, 0].astype(np.int64)
+
+
+def people(n: int = 3000, persons: int = PERSONS, size: int = 4, seed: int = 0) -> Dataset:
+    """Noise of persons and digits drawn at random: two thirds train, a sixth each validation and test."""
+    draw = np.random.default_rng(seed)
+    attributes = {"digit": draw.integers(0, DIGITS, n), "slant": draw.standard_normal(n)}
+    split = np.repeat([0, 1, 2], [n - 2 * (n // 6), n // 6, n // 6]).astype(np.uint8)
+    images = draw.integers(0, 256, (n, size, size), np.uint8)
+    return Dataset(
+        images, draw.permutation(np.arange(n) % persons), attributes, split, {"source": "standin", "private": "writer"}
+    )
+
+
+def pictures(k: int, seed: int = 0) -> np.ndarray:
+    """Noise of which `Reader` reads k modulo the number of digits."""
+    images = np.random.default_rng(seed).integers(0, 256, (k, 4, 4), np.uint8)
+    images[:, 0, 0] = np.arange(k) % DIGITS
+    return images
+
+
+def book(codes: np.ndarray, k: int = DIGITS) -> Codebook:
+    return Codebook(pictures(k), codes)
+
+
+def channel(z: np.ndarray, k: int, leak: float, seed: int) -> np.ndarray:
+    """Codes from a random channel: the person's own (z modulo k) with probability `leak`, else by chance."""
+    draw = np.random.default_rng(seed)
+    own, spread = draw.random(len(z)) < leak, draw.dirichlet(np.ones(k))
+    return np.where(own, z % k, draw.choice(k, len(z), p=spread))
+
+
+def rows_of(data: Dataset, release: Codebook, **more: object) -> list[dict]:
+    return release_rows(data, release, **{"reader": Reader(), "kept": "digit", "seed": 0, **KEY, **more})
+
+
+DATA = people()
+INDEPENDENT = book(DATA.attributes["digit"])  # tells the digit alone
+LEAKING = book(DATA.z, PERSONS)  # tells the person alone
+
+
+# --- rows
+
+
+def test_a_row_for_each_number_of_images_with_exactly_its_columns():
+    rows = rows_of(DATA, INDEPENDENT, images=(1, 2, 5), delta=0.1)
+    assert [set(row) for row in rows] == [set(COLUMNS)] * 3
+    assert [(row["m"], row["delta"], row["seed"], row["n"]) for row in rows] == [(m, 0.1, 0, 500) for m in (1, 2, 5)]
+    for row in rows:
+        assert {name: row[name] for name in KEY} == KEY
+        assert row["source"] == "standin"
+    assert json.loads(json.dumps(rows)) == rows
+    assert {type(value) for row in rows for value in row.values()} <= {str, int, float, type(None)}
+
+
+def test_references_are_the_training_images_and_what_is_held_out_the_test_images():
+    release = book(channel(DATA.z, 12, 0.3, seed=1), 12)
+    train, test = DATA.split == 0, DATA.split == 2
+    references = {"p_z": smoothed(DATA.z[train], PERSONS), "p_k": smoothed(release.codes[train], 12)}
+    expected = certify(release.codes[test], DATA.z[test], **references, images=(1, 5), delta=0.05)
+    for row, certified in zip(rows_of(DATA, release, images=(1, 5)), expected, strict=True):
+        assert {name: row[name] for name in certified} == certified
+
+
+def test_a_release_that_tells_the_digit_alone():
+    one, five, twenty = rows_of(DATA, INDEPENDENT)
+    assert one["worst_attacker"] < 0.08  # chance is 3.3 %
+    assert one["worst_attacker"] <= one["bound"] < 0.15
+    assert five["worst_attacker"] <= five["bound"]
+    assert five["attacker"] == "table"
+    assert five["groups"] == (np.bincount(DATA.z[DATA.split == 2]) // 5).sum()
+    assert one["groups"] is None
+    assert one["utility"] == one["naturalness"] == 1
+    assert one["used"] == DIGITS
+    assert twenty["m"] == 20
+
+
+def test_a_release_that_tells_the_person_alone():
+    for row in rows_of(DATA, LEAKING):
+        assert row["bound"] == 1
+        assert row["worst_attacker"] is None or row["worst_attacker"] == 1
+        assert row["utility"] < 0.2
+        assert row["naturalness"] < 0.2
+
+
+def test_equal_pictures_do_not_fool_the_table():
+    """Trees and neighbours see one picture, and the code is still what was released: the bound is for codes."""
+    release = Codebook(np.zeros((PERSONS, 4, 4), np.uint8), DATA.z)
+    (row,) = rows_of(DATA, release, images=(1,))
+    assert (row["attacker"], row["worst_attacker"]) == ("table", 1)
+
+
+def test_the_best_of_three_attacks_one_image_and_the_table_alone_several():
+    """Codes that say little: which of the three does best is a matter of luck."""
+    best = set()
+    for seed in range(3):
+        data = people(600, seed=seed)
+        one, two = rows_of(data, book(channel(data.z, 40, 0.2, seed), 40), images=(1, 2))
+        best.add(one["attacker"])
+        assert two["attacker"] == "table"
+    assert best & {"trees", "neighbours"}
+    assert best <= {"table", "trees", "neighbours"}
+
+
+def test_pictures_that_show_another_digit_are_useful_and_not_natural():
+    release = Codebook(np.roll(pictures(DIGITS), 1, axis=0), DATA.attributes["digit"])
+    (row,) = rows_of(DATA, release, images=(1,))
+    assert (row["utility"], row["naturalness"]) == (1, 0)
+
+
+def test_a_code_without_training_images_is_not_used():
+    codes = np.where(DATA.split == 0, 0, 1 + DATA.attributes["digit"])
+    (row,) = rows_of(DATA, book(codes, 12), images=(1,))
+    assert row["used"] == 1
+    blind = np.bincount(DATA.attributes["digit"][DATA.split == 0]).argmax()
+    assert row["utility"] == np.mean(DATA.attributes["digit"][DATA.split == 2] == blind)
+
+
+def test_nobody_with_enough_images_leaves_the_bound_alone():
+    most = int(np.bincount(DATA.z[DATA.split == 2]).max())
+    enough, too_many = rows_of(DATA, INDEPENDENT, images=(most, most + 1))
+    assert enough["groups"] > 0
+    assert (too_many["worst_attacker"], too_many["attacker"], too_many["groups"]) == (None, None, 0)
+    assert 0 < too_many["bound"] <= 1
+
+
+@given(st.integers(2, 20), st.floats(0, 1), st.integers(0, 2**32 - 1))
+@settings(max_examples=6, deadline=None)
+def test_no_attacker_on_one_image_is_above_the_bound(k, leak, seed):
+    """Whatever the channel, however few the images: it is arithmetic, not luck."""
+    data = people(240, persons=6, seed=seed % 1000)
+    (row,) = rows_of(data, book(channel(data.z, k, leak, seed), k), images=(1,), seed=seed)
+    assert row["worst_attacker"] <= row["bound"]
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_deals_other_groups():
+    release = book(channel(DATA.z, 12, 0.5, seed=2), 12)
+    first, again, other = (rows_of(DATA, release, images=(2,), seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first[0]["worst_attacker"] != other[0]["worst_attacker"]
+
+
+def test_codes_of_other_images_are_an_error():
+    with pytest.raises(IndexError, match="did not match"):
+        rows_of(DATA, book(DATA.attributes["digit"][:-1]))
+
+
+def test_kept_rows_are_those_by_code_with_their_key():
+    key = {"method": "k-means", "lam": None, "codebook": DIGITS, "seed": 3}
+    rows = kept_rows(DATA, INDEPENDENT, ["digit", "slant"], **key)
+    plain = kept_by_code(DATA, INDEPENDENT.codes, ["digit", "slant"])
+    assert rows == [key | row | {"source": "standin"} for row in plain]
+    assert [row["score"] > 0.99 for row in rows] == [True, False]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+# --- from a promise to lambda
+
+CANDIDATES = pd.DataFrame(
+    [
+        {"lam": 0.0, "codes": 20, "seed": 0, "validation_bound": 0.4, "distortion": 0.1},
+        {"lam": 1.0, "codes": 16, "seed": 0, "validation_bound": 0.2, "distortion": 0.3},
+        {"lam": 2.0, "codes": 12, "seed": 1, "validation_bound": 0.1, "distortion": 0.5},
+        {"lam": 3.0, "codes": 10, "seed": 0, "validation_bound": 0.09, "distortion": 0.5},
+        {"lam": 4.0, "codes": 2, "seed": 0, "validation_bound": 0.08, "distortion": 0.9},
+    ]
+)
+
+
+@pytest.mark.parametrize(("p", "lam"), [(0.9, 0), (0.4, 0), (0.39, 1), (0.15, 3), (0.095, 3), (0.08, 4), (0.07, None)])
+def test_chooses_the_least_distorted_that_may_promise_p(p, lam):
+    for candidates in (CANDIDATES, CANDIDATES[::-1]):
+        chosen = choose(candidates, p)
+        assert chosen is None if lam is None else chosen.lam == lam
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0, 1)), min_size=1, max_size=8), st.floats(0.01, 0.99))
+def test_nothing_else_is_less_distorted_and_a_larger_p_costs_nothing(rows, p):
+    candidates = pd.DataFrame(rows, columns=["validation_bound", "distortion"])
+    chosen, looser = choose(candidates, p), choose(candidates, (1 + p) / 2)
+    able = [distortion for bound, distortion in rows if bound <= p]
+    if chosen is None:
+        assert not able
+    else:
+        assert chosen.validation_bound <= p
+        assert chosen.distortion == min(able)
+        assert looser.distortion <= chosen.distortion
+
+
+def test_validation_and_test_each_use_their_own_images():
+    codes = np.where(DATA.split == 1, DATA.z, 0)  # leaks on validation images alone
+    validation, test = DATA.split == 1, DATA.split == 2
+    assert validation_bound(DATA, codes) == 1
+    assert validation_bound(DATA, np.zeros_like(codes), 0.1) == accuracy_bound(
+        0 * codes[validation], DATA.z[validation], 0.1
+    )
+    assert validation_bound(DATA, codes * 0) == accuracy_bound(codes[validation] * 0, DATA.z[validation], 0.005)
+    promised = promise(DATA, book(codes, PERSONS), 0.2)
+    assert promised["bound"] == promised["least"] == accuracy_bound(codes[test], DATA.z[test])
+    surer = promise(DATA, book(codes, PERSONS), 0.2, delta=0.01)
+    assert surer["bound"] == surer["least"] == accuracy_bound(codes[test], DATA.z[test], 0.01)
+    assert promised == {"p": 0.2, "holds": True, "n": 500, "delta": 0.05} | {
+        name: promised[name] for name in ("bound", "least")
+    }
+
+
+@given(st.integers(1, 20), st.floats(0, 1), st.integers(0, 99), st.floats(0.01, 0.99))
+@settings(max_examples=30, deadline=None)
+def test_no_release_comes_below_the_least(k, leak, seed, p):
+    promised = promise(DATA, book(channel(DATA.z, k, leak, seed), k), p)
+    assert promised["least"] <= promised["bound"]
+    assert promised["holds"] is (promised["bound"] <= p)
+    assert json.loads(json.dumps(promised)) == promised
+
+
+SIX = 1800  # images of six persons, 300 each for validation and test
+
+
+def clear_channel(z: np.ndarray, seed: int) -> np.ndarray:
+    """Each of six persons has a code of their own in nine of ten images: the best classifier has 0.9 + 0.1 / 6."""
+    draw = np.random.default_rng(seed)
+    return np.where(draw.random(len(z)) < 0.9, z, draw.integers(0, 6, len(z)))
+
+
+def best_of(releases: np.ndarray, data: Dataset, by: int) -> np.ndarray:
+    """The release whose limit is least on the images of one split."""
+    images = data.split == by
+    return releases[np.argmin([accuracy_bound(codes[images], data.z[images]) for codes in releases])]
+
+
+def test_a_promise_holds_although_validation_chose_and_not_if_test_did():
+    """Twenty releases that tell the same: the luckiest on validation is not lucky on test. Chosen on test, it is."""
+    data, truth = people(SIX, persons=6), 0.9 + 0.1 / 6
+    held = {1: 0, 2: 0}
+    for trial in range(60):
+        releases = np.array([clear_channel(data.z, 100 * trial + number) for number in range(20)])
+        for by in held:
+            held[by] += promise(data, book(best_of(releases, data, by), 6), 0.5)["bound"] >= truth
+    assert held[1] >= 0.95 * 60 - 4  # two standard deviations
+    assert held[2] < 0.7 * 60
+
+
+def test_what_passes_on_validation_mostly_passes_on_test_for_it_is_stricter():
+    """At a p that three in ten releases may promise, by luck."""
+    data = people(SIX, persons=6)
+    releases = [clear_channel(data.z, trial) for trial in range(300)]
+    holds = {}
+    for delta in (0.005, 0.05):
+        bounds = np.array([validation_bound(data, codes, delta) for codes in releases])
+        p = np.quantile(bounds, 0.3)
+        passed = [codes for codes, bound in zip(releases, bounds, strict=True) if bound <= p]
+        holds[delta] = np.mean([promise(data, book(codes, 6), p)["holds"] for codes in passed])
+    assert holds[0.005] > 0.55
+    assert holds[0.05] < 0.45  # the control
+
+
+# --- in words
+
+
+def test_a_promise_that_holds_in_words():
+    promised = {"p": 0.15, "bound": 0.12341, "holds": True, "n": 1000, "delta": 0.05, "least": 0.05}
+    assert answer(promised, choose(CANDIDATES, 0.15), CANDIDATES) == (
+        "At most 15 % of people can be recognised by any classifier that sees one released image (λ = 3, K = 10): the "
+        "certified bound on 1000 untouched images is 12.35 % (confidence 95 %)."
+    )
+
+
+def test_a_promise_that_fails_on_test_in_words():
+    promised = {"p": 0.15, "bound": 0.15001, "holds": False, "n": 1000, "delta": 0.05, "least": 0.05}
+    assert answer(promised, choose(CANDIDATES, 0.15), CANDIDATES) == (
+        "Not certified: the release chosen for p = 15 % (λ = 3, K = 10) has a bound of 15.01 % on 1000 test images "
+        "(confidence 95 %). Trying a smaller p is choosing again, and would need fresh test images."
+    )
+
+
+def test_a_promise_that_no_release_may_make_in_words():
+    promised = promise(DATA, None, 0.07)
+    assert (promised["bound"], promised["holds"]) == (None, False)
+    assert answer(promised, None, CANDIDATES) == (
+        "That at most 7 % of people can be recognised cannot be had with these 5 releases: the least of their bounds "
+        "on validation images is 8.00 %."
+    )
+
+
+def test_a_promise_that_no_release_whatever_can_make_in_words():
+    promised = promise(DATA, None, 0.03, delta=0.1)
+    assert promised["least"] > 0.03  # a thirtieth of people, and then the interval
+    words = answer(promised, None, CANDIDATES)
+    assert words.startswith("No release can be certified at p = 3 % on 500 test images: even one that shows everybody")
+    assert words.endswith(" % (confidence 90 %).")
+
+
+@pytest.mark.parametrize("p", [0, 1, -0.1, 5, float("nan")])
+def test_impossible_promises_are_refused(p):
+    with pytest.raises(ValueError, match="expected 0 < p < 1"):
+        choose(CANDIDATES, p)
+    with pytest.raises(ValueError, match="expected 0 < p < 1"):
+        promise(DATA, INDEPENDENT, p)
