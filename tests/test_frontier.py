@@ -18,7 +18,7 @@ PERSONS, DIGITS = 30, 10
 KEY = {"dataset": "toy", "method": "finite", "lam": 1.5, "codebook": 12}
 COLUMNS = [
     *["dataset", "method", "lam", "codebook", "seed", "m", "delta", "bound", "worst_attacker", "attacker", "groups"],
-    *["utility", "naturalness", "used", "information_bound", "information", "n", "source"],
+    *["utility", "naturalness", "used", "validation_bound", "information_bound", "information", "n", "source"],
 ]
 
 

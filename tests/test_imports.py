@@ -67,6 +67,7 @@ ALLOWED = {
     },
     "plots": {"dataset", "files"},
     "plots_finite": {"plots"},
+    "report_finite": {"codebook", "dataset", "plots_finite", "results"},
     "report": {"dataset", "files", "plots", "results"},
     # the pipeline's tools
     "project": set(),

@@ -26,21 +26,27 @@ from anonrep.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
 SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-8"))
-METRICS = ("fig2", "permuted", "naturalness", "runs", "summary")
+FIG2 = ("fig2", "permuted", "naturalness", "runs", "summary")
+METRICS = (*FIG2, "certificate", "kept", "epsilon")
+GAMES = ("faithful", "stabilised")
+NAMES = (*GAMES, "finite")
 TRAINED = ("history.json", "runs.json", "seed-0.json", "seed-0.npz", "seed-0.safetensors", "snapshots-0.npz")
+LEARNED = ("history.json", "runs.json", "codebooks.json", "seed-0.npz", "codes-8-seed-0.npz", "codes-4-seed-0.json")
 OUTPUTS = [
     "data/processed/pendigits.npz",
     "build/figures/contact_sheet.svg",
     "models/controls/controls.json",
     "models/controls/reader.safetensors",
-    *(f"models/{name}/start/{file}" for name in ("faithful", "stabilised") for file in ("runs.json", "history.json")),
+    *(f"models/{name}/start/{file}" for name in GAMES for file in ("runs.json", "history.json")),
     *(f"models/faithful/lambda-{lam}/runs.json" for lam in (0, 1)),
     *(f"models/stabilised/lambda-{lam}/{file}" for lam in (0, 1) for file in TRAINED),
-    *(f"build/assess/{name}-{lam}.json" for name in ("faithful", "stabilised") for lam in (0, 1)),
+    *(f"models/finite/lambda-{lam}/{file}" for lam in (0, 1) for file in LEARNED),
+    *(f"build/assess/{name}-{lam}.json" for name in NAMES for lam in (0, 1)),
     *(f"build/ablation/{name}.json" for name in SETTING["ablation"]["without"]),
     *(f"reports/metrics/{name}.json" for name in METRICS),
     "reports/figures/fig2.svg",
     "reports/figures/fig2.png",
+    "reports/figures/frontier.svg",
     "reports/pendigits.html",
     "dvc.lock",
 ]
@@ -138,7 +144,7 @@ def change_parameters(folder: Path, **values: object) -> str:
 def test_every_stage_ran_once_and_left_what_it_should(pipeline):
     folder, log = pipeline
     assert sorted(stages_run(log)) == sorted(lock(folder))
-    assert len(set(stages_run(log))) == 15 + len(SETTING["ablation"]["without"])
+    assert len(set(stages_run(log))) == 21 + len(SETTING["ablation"]["without"])
     assert not [path for path in OUTPUTS if not (folder / path).is_file()]
     pages = {path.stem for path in (folder / "build/runs").glob("*.html")}
     assert pages == {stage.replace("@", "-") for stage in lock(folder)} - {"notebooks", "report"}
@@ -156,18 +162,19 @@ def test_the_rows_have_the_keys_that_others_rely_on(done):
 
 def test_the_rows_hold_the_whole_grid_and_both_controls(done):
     runs = rows(done, "runs")
-    grid = [(name, lam, 0) for name in ("faithful", "stabilised") for lam in (0, 1)]
+    grid = [(name, lam, 0) for name in NAMES for lam in (0, 1)]
     assert [(row["variant"], row["lam"], row["seed"]) for row in runs] == grid
     accuracy = rows(done, "fig2") + rows(done, "permuted")
     assert {row["variant"] for row in rows(done, "fig2") if row["lam"] is None} == {"raw"}
     assert {(row["variant"], row["lam"]) for row in rows(done, "permuted")} == {("permuted", None)}
     attackers = {
         (variant, task): {row["attacker"] for row in accuracy if (row["variant"], row["task"]) == (variant, task)}
-        for variant in ("raw", "permuted", "stabilised")
+        for variant in ("raw", "permuted", "stabilised", "finite")
         for task in ("writer", "digit")
     }
-    for (_, task), found in attackers.items():
-        assert found == {"cnn", "trees", "svm", "neighbours"} | ({"cnn_large"} if task == "writer" else set())
+    for (variant, task), found in attackers.items():
+        large = {"cnn_large"} if task == "writer" and variant != "finite" else set()
+        assert found == {"cnn", "trees", "svm", "neighbours"} | large
     for row in accuracy:
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["n"] == (Dataset.load(done / "data/processed/pendigits.npz").split == 2).sum() == 100
@@ -175,6 +182,20 @@ def test_the_rows_hold_the_whole_grid_and_both_controls(done):
         assert 0 <= row["digit_accuracy"] <= 1
         assert 0 <= row["two_sample_accuracy"] <= 1
         assert -1 <= row["ssim"] <= 1
+
+
+def test_the_certificate_has_every_release_of_fixed_pictures_and_no_attacker_breaks_it(done):
+    certificate = rows(done, "certificate")
+    keys = {"dataset", "method", "lam", "codebook", "seed", "m", "delta", "bound", "worst_attacker", "utility"}
+    assert all(keys | {"naturalness", "n", "source"} <= set(row) for row in certificate)
+    assert {row["method"] for row in certificate} == {"finite", "k-means", "medoids", "substitution"}
+    finite = {(row["lam"], row["codebook"], row["m"]): row["bound"] for row in certificate if row["method"] == "finite"}
+    assert set(finite) == {(lam, codes, m) for lam in (0, 1) for codes in (8, 4) for m in (1, 5, 20)}
+    for row in certificate:
+        assert row["m"] > 1 or row["worst_attacker"] <= row["bound"]
+    for row in rows(done, "fig2"):  # the whole suite sees the same pictures
+        if row["variant"] == "finite" and row["task"] == "writer":
+            assert row["accuracy"] <= finite[row["lam"], 8, 1]
 
 
 def test_a_collapsed_run_is_nowhere_reported_as_private(done):
@@ -202,7 +223,7 @@ def test_a_release_says_where_it_came_from_and_keeps_labels_and_split(done):
 
 
 def test_the_stand_in_is_named_everywhere(done):
-    for name in ("fig2", "naturalness", "runs"):
+    for name in set(METRICS) - {"permuted", "summary"}:
         assert {row["source"] for row in rows(done, name)} == {"standin"}
     assert json.loads(metrics(done)["summary"])["source"] == "standin"
 
@@ -212,7 +233,7 @@ def test_the_report_says_synthetic_smoke_and_collapsed(done):
     text = " ".join(page.main.text.split())
     assert "The data is a synthetic stand-in." in text
     assert "This is the smoke setting" in text
-    assert "2 of 4 runs collapsed; they are no evidence of privacy and have no accuracy" in text
+    assert "2 of 6 runs collapsed; they are no evidence of privacy and have no accuracy" in text
     assert "faithful, λ = 0, seed 0: collapsed in epoch 2 of the fidelity phase" in text
     assert "standin" in text
     assert "Traceback" not in text
@@ -262,13 +283,13 @@ def test_a_changed_cell_runs_its_stage_again(copy):
     notebook["cells"][-1]["source"] = ["Another reading."]
     path.write_text(json.dumps(notebook), encoding="utf-8")
     assert stages_run(run(copy, "dvc", "repro", "notebooks")) == ["notebooks"]
-    assert status(copy) == {f"assess@{name}-{lam}" for name in ("faithful", "stabilised") for lam in (0, 1)}
+    assert status(copy) == {f"assess@{name}-{lam}" for name in NAMES for lam in (0, 1)}
 
 
 def test_another_lambda_makes_its_own_stages_stale_and_taking_it_back_none(copy):
     before = change_parameters(copy, lambdas=[0, 0.5, 1])
-    own = {f"{stage}@{name}-0.5" for stage in ("train", "assess") for name in ("faithful", "stabilised")}
-    assert status(copy) == own | {"fig2", "report"}
+    own = {*(f"train@{name}-0.5" for name in GAMES), "finite@0.5", *(f"assess@{name}-0.5" for name in NAMES)}
+    assert status(copy) == own | {"certify", "epsilon", "fig2", "report"}
     (copy / "params.yaml").write_text(before, encoding="utf-8")
     assert status(copy) == set()
 
@@ -283,13 +304,13 @@ def test_another_number_of_one_game_leaves_the_other_alone(copy):
 
 def test_a_lambda_taken_away_leaves_no_ghost_and_comes_back_from_the_cache(copy):
     numbers, parameters = metrics(copy), change_parameters(copy, lambdas=[1])
-    assert stages_run(run(copy, "dvc", "repro", "fig2")) == ["fig2"]
-    for name in ("fig2", "naturalness", "runs"):
+    assert stages_run(run(copy, "dvc", "repro", "fig2")) == ["certify", "fig2"]
+    for name in ("fig2", "naturalness", "runs", "certificate"):
         assert {row["lam"] for row in rows(copy, name)} <= {None, 1}
     (copy / "params.yaml").write_text(parameters, encoding="utf-8")
     run(copy, "dvc", "repro", "fig2")
     assert metrics(copy) == numbers
-    assert status(copy) <= {"report"}
+    assert status(copy) <= {"report", "epsilon"}
 
 
 # The same again, whatever happens.
@@ -311,7 +332,7 @@ def test_killed_in_the_middle_and_started_again_it_ends_in_the_same_metrics(copy
     (copy / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": kept}), encoding="utf-8")
     shutil.rmtree(copy / ".dvc/cache/runs")  # or they would be taken from there
     shutil.rmtree(copy / "models/stabilised/lambda-1")
-    for path in ("build/assess/stabilised-1.json", *(f"reports/metrics/{name}.json" for name in METRICS)):
+    for path in ("build/assess/stabilised-1.json", *(f"reports/metrics/{name}.json" for name in FIG2)):
         (copy / path).unlink()
 
     kill_when(copy, copy / "models/stabilised/lambda-1/seed-0.safetensors")
@@ -360,7 +381,7 @@ def with_signal(process: psutil.Process, number: int) -> None:
 
 
 def test_notebooks_run_with_the_parameters_they_show_and_make_nothing_stale(copy):
-    for name in ("train", "assess", "pendigits"):
+    for name in ("train", "finite", "assess", "epsilon", "pendigits"):
         run(copy, "anonrep.notebook", "run", f"notebooks/{name}.ipynb", "--as", f"lab-{name}")
         assert (copy / f"build/runs/lab-{name}.html").is_file()
     assert (copy / "build/lab/train/seed-0.npz").is_file()

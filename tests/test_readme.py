@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from anonrep import report, report_finite
 from anonrep.files import read_json
-from anonrep.report import headline
 from anonrep.results import trade_off
 
 ROOT = Path(__file__).parents[1]
@@ -17,11 +17,17 @@ def test_headline_is_printed_by_the_code():
     metrics = ROOT / "reports" / "metrics"
     accuracy = pd.DataFrame(read_json(metrics / "fig2.json"))
     natural = pd.DataFrame(read_json(metrics / "naturalness.json"))
-    private, kept = yaml.safe_load((ROOT / "params.yaml").read_text())["tasks"]
+    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())
+    private, kept = parameters["tasks"]
     table = trade_off(accuracy, natural, private, kept)
     text = re.search(r"<!-- headline.*?-->\n(.*?)\n<!-- /headline -->", (ROOT / "README.md").read_text(), re.DOTALL)
     assert text, "README.md has no headline between its two comments"
-    printed = headline(table, accuracy, "stabilised", private, kept=0.95, naturalness=0.85)
+    printed = report.headline(table, accuracy, "stabilised", private, kept=0.95, naturalness=0.85)
+    certificate, codes = (
+        pd.DataFrame(read_json(metrics / "certificate.json")),
+        parameters["variants"]["finite"]["codes"][0],
+    )
+    printed += " " + report_finite.headline(certificate, codes, private=private, kept=kept)
     assert " ".join(text[1].split()) == " ".join(printed.split())
 
 
@@ -29,4 +35,21 @@ def test_committed_results_are_real():
     """What the README shows comes from the real data at the full setting, never from the stand-in."""
     rows = read_json(ROOT / "reports" / "metrics" / "fig2.json")
     assert {row["source"] for row in rows} == {"uci"}
+    assert {row["source"] for row in read_json(ROOT / "reports" / "metrics" / "certificate.json")} == {"uci"}
     assert (ROOT / "reports" / "figures" / "fig2.png").exists()
+
+
+def test_no_attacker_breaks_a_committed_certificate():
+    """Every attacker of the suite, on every finite release: never above the bound for one image."""
+    metrics = ROOT / "reports" / "metrics"
+    certificate = pd.DataFrame(read_json(metrics / "certificate.json"))
+    one = certificate[certificate.m == 1]
+    assert (one.worst_attacker <= one.bound).all()
+    codes = yaml.safe_load((ROOT / "params.yaml").read_text())["variants"]["finite"]["codes"][0]
+    finite = one[(one.method == "finite") & (one.codebook == codes)].set_index(["lam", "seed"]).bound
+    fig2 = pd.DataFrame(read_json(metrics / "fig2.json"))
+    private = fig2[(fig2.variant == "finite") & (fig2.task == "writer")]
+    assert len(private) >= len(finite) > 0
+    assert (
+        private.accuracy.to_numpy() <= finite.loc[list(zip(private.lam, private.seed, strict=True))].to_numpy()
+    ).all()

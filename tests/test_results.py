@@ -214,7 +214,7 @@ def test_the_headline_says_the_flattering_number_and_the_honest_one(table, rows)
     assert "`trees`, finds the writer in **30.0 %** of the same released images (raw: 56.0 %)" in text
     assert "finds 96.0 %" in text
     assert "reads 85.0 %" in text
-    assert "1 seeds" in text
+    assert "One seed; this lambda" in text
     assert "picked after the fact" in text
 
 

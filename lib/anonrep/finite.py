@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from anonrep.code_encoder import CodeEncoder
 from anonrep.dataset import Dataset
-from anonrep.losses import mutual_information
+from anonrep.losses import mutual_information, negative_entropy
 from anonrep.networks import Autoencoder
 from anonrep.seeds import seeded_initialisation, torch_generator
 from anonrep.views import View, views
@@ -77,7 +77,7 @@ def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float)
     terms = {
         "distortion": (p * distances).sum(1).mean(),
         "disagreement": -(p * q).sum(1).clamp_min(1e-6).log().mean(),
-        "idleness": math.log(p.shape[1]) + torch.xlogy(share, share).sum(),
+        "idleness": math.log(p.shape[1]) + negative_entropy(share),
         "information": mutual_information(one_hot.T @ p / len(p)),
     }
     fidelity = terms["distortion"] + terms["disagreement"] + terms["idleness"]

@@ -45,6 +45,7 @@ def release_rows(
     utility         test accuracy with which `kept` is read from the code (`kept.kept_by_code`)
     naturalness     test accuracy with which `reader` reads `kept` from the code's image
     used            how many codes training images have
+    validation_bound  what `validation_bound` says, to choose by
     n               held-out images, for every m
     source          where the images come from
 
@@ -58,6 +59,7 @@ def release_rows(
         "utility": kept_by_code(data, book.codes, [kept])[0]["score"],
         "naturalness": float(np.mean(read == task_labels(data, kept)[test])),
         "used": len(np.unique(book.codes[train])),
+        "validation_bound": validation_bound(data, book.codes),
     }
     leading = {**key, "seed": seed}
     return [leading | row | _attack(data, book, row["m"], seed) | worth | {"source": data.source} for row in rows]

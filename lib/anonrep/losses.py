@@ -90,4 +90,9 @@ def mutual_information(joint: Tensor) -> Tensor:
     Nats. At independence 0; at most min(H(Z), H(K)). From a table of n images it is too large by about
     (K-1)(|Z|-1) / (2n). The finite encoder minimises it.
     """
-    return torch.xlogy(joint, joint).sum() - sum(torch.xlogy(m, m).sum() for m in (joint.sum(0), joint.sum(1)))
+    return negative_entropy(joint) - negative_entropy(joint.sum(0)) - negative_entropy(joint.sum(1))
+
+
+def negative_entropy(p: Tensor) -> Tensor:
+    r"""The sum of p log p, with a finite slope where p is 0. `p`: probabilities of any shape. Nats."""
+    return (p * p.clamp_min(1e-12).log()).sum()

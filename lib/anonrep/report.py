@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from anonrep import plots
 from anonrep.dataset import Dataset
 from anonrep.files import read_json
-from anonrep.results import operating_point, percent
+from anonrep.results import operating_point, over_seeds, percent
 
 
 def show(figure: Figure, alt: str, caption: str = "") -> None:
@@ -32,8 +32,7 @@ REASONS = {
 }
 DEPARTURES = {
     "manifold": "the manifold: a variational decoder, frozen",
-    "pixel_anchor": "the pixel anchor",
-    "anchor_blur": "the anchor's blur",
+    "pixel_anchor": "the pixel anchor, and its blur with it",
     "calm": "R1, EMA, clipping, large epsilon and warm-up",
 }
 
@@ -49,12 +48,14 @@ def warning(source: str, setting: str) -> str:
 
 
 FIGURE2_ALT = (
-    "Two panels, faithful and stabilised: accuracy of fresh attackers on the writer and on the digit against lambda, "
-    "with the accuracies on raw images and a blind guess as lines; below, the same ten digits released at each lambda."
+    "A panel for each of faithful, stabilised and finite: accuracy of fresh attackers on the writer and on the digit "
+    "against lambda, with the accuracies on raw images and a blind guess as lines, and the certified bound for finite; "
+    "below, the same ten digits released at each lambda."
 )
 FIGURE2_CAPTION = (
     "Fig. 2 of the paper, a panel for each variant. Bands reach from the smallest to the largest seed, dotted lines "
-    "are the same attackers on raw images, the dashed line is a blind guess. Below: the same test digits as released."
+    "are the same attackers on raw images, the dashed line is a blind guess, and the green curve is what no classifier "
+    "exceeds, at 95 % confidence. Below: the same test digits as released."
 )
 
 
@@ -111,8 +112,8 @@ def headline(
         f"By the paper's own protocol, a fresh convolutional network, the writer is found in "
         f"**{percent(point.private_cnn)}** (raw images: {percent(raw_cnn)}). The best attacker of our suite, "
         f"`{point.worst_attacker}`, finds the writer in **{percent(point.private_worst)}** of the same released images "
-        f"(raw: {percent(raw_worst)}), {point.private_worst / point.private_cnn:.1f} times as often. Means over "
-        f"{point.seeds:g} seeds; this lambda was picked after the fact, among those that keep {asked}."
+        f"(raw: {percent(raw_worst)}), {point.private_worst / point.private_cnn:.1f} times as often. "
+        f"{over_seeds(point.seeds)}; this lambda was picked after the fact, among those that keep {asked}."
     )
 
 
@@ -201,6 +202,12 @@ def collapsed_runs(runs: Sequence[dict]) -> str:
     lines = [f"- `{run['variant']}`, λ = {run['lam']:g}, seed {run['seed']}: {run['collapsed']}" for run in lost]
     head = f"{len(lost)} of {len(runs)} runs collapsed; they are no evidence of privacy and have no accuracy:"
     return "\n".join([head, "", *lines])
+
+
+def seeds(runs: Sequence[dict]) -> str:
+    """Which seeds each variant was run with."""
+    found = pd.DataFrame(runs).groupby("variant", sort=False).seed.unique()
+    return "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in found.items())
 
 
 def departures_table(game: dict) -> pd.DataFrame:

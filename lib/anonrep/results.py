@@ -127,3 +127,8 @@ def operating_point(table: pd.DataFrame, variant: str, *, kept: float, naturalne
 def percent(value: float) -> str:
     """A fraction as prose writes it: "14.3 %"."""
     return f"{100 * value:.1f} %"
+
+
+def over_seeds(n: float) -> str:
+    """How many seeds a number stands for, as a sentence begins: "Means over 3 seeds"."""
+    return "One seed" if n == 1 else f"Means over {n:g} seeds"
