@@ -62,6 +62,7 @@ ALLOWED = {
         "files",
         "finite",
         "frontier",
+        "networks",
         "pretraining",
         "results",
     },

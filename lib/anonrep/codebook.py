@@ -85,6 +85,21 @@ def kmeans_codes(
     return kmeans.predict(features_all).astype(np.int64), kmeans.cluster_centers_
 
 
+def second_codes(codes: np.ndarray, features: np.ndarray, train: np.ndarray, parts: int, seed: int) -> np.ndarray:
+    """Pairs of a given code and a second one for what the first leaves: int64 (N,), numbered anew from 0.
+
+    The second code, one of `parts`, is shared by all first codes: k-means of the features, (N, d), minus their mean
+    over the training images of the first code; so that it can hold what all of them vary in, a slant for instance. A
+    pair that no training image (mask `train`, (N,)) has gives way to the commonest of its first code.
+    """
+    n = int(codes.max()) + 1
+    centres = np.stack([features[train & (codes == code)].mean(0) for code in range(n)])
+    second, _ = kmeans_codes((features - centres[codes])[train], features - centres[codes], parts, seed)
+    counts = np.bincount((codes * parts + second)[train], minlength=n * parts).reshape(n, parts)
+    second = np.where(counts[codes, second] > 0, second, counts.argmax(1)[codes])
+    return np.searchsorted(np.flatnonzero(counts), codes * parts + second).astype(np.int64)
+
+
 def medoids(dataset: Dataset, features: np.ndarray, k: int, seed: int) -> Codebook:
     """The clusters of `kmeans_codes`, each shown as the training image nearest its centroid.
 

@@ -9,15 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from anonrep.attackers import NetworkAttacker
 from anonrep.checkpoints import load_players
 from anonrep.code_encoder import draw_codes, make_codebook, save_encoder
-from anonrep.codebook import Codebook, kmeans_codes, medoids, substitution_codebook
+from anonrep.codebook import Codebook, kmeans_codes, medoids, second_codes, substitution_codebook
 from anonrep.dataset import Dataset
 from anonrep.experiment import pick_device
 from anonrep.files import read_json, write_json
 from anonrep.finite import FiniteConfig, learn, prepare
 from anonrep.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
+from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
 from anonrep.results import finite_codebooks, load_codebook
 
@@ -79,14 +82,16 @@ def certify_releases(
 ) -> None:
     """The certificate, the attackers and what is kept, for every release of fixed pictures: two JSON files in `out`.
 
-    certificate.json  the finite releases in the folder `models`, k-means codes and medoids for each number of `codes`,
-                      and substitution by each of the people `targets`, who stand as its seed (`frontier.release_rows`)
+    certificate.json  the finite releases in the folder `models`, by themselves and with a second code; k-means codes
+                      and medoids for each number of `codes`; substitution by each of the people `targets`, who stand as
+                      its seed (`frontier.release_rows`)
     kept.json         the attributes that nobody trained for (`frontier.kept_rows`)
     """
     reader = NetworkAttacker().load(Path(controls) / "reader.safetensors")
     names = [name for name in data.attributes if name != kept]
     certificate, attributes = [], []
-    releases = [*_finite(models, lambdas), *_baselines(data, codes, targets, Path(start))]
+    start = Path(start)
+    releases = [*_learned(data, models, lambdas, start), *_baselines(data, codes, targets, start)]
     for key, codebook in releases:
         key = {"dataset": data.provenance["dataset"], **key}
         certificate += release_rows(data, codebook, reader=reader, kept=kept, **key)
@@ -95,28 +100,46 @@ def certify_releases(
     write_json(Path(out) / "kept.json", attributes)
 
 
-def _finite(models: str | Path, lambdas: Sequence[float]) -> Iterator[tuple[dict, Codebook]]:
+def _learned(
+    data: Dataset, models: str | Path, lambdas: Sequence[float], start: Path
+) -> Iterator[tuple[dict, Codebook]]:
+    """The finite releases, and each of them again with a second code of two beside its codes."""
+    drawn = {}
     for row in finite_codebooks(models, lambdas).to_dict("records"):
-        key = {"method": "finite", "lam": row["lam"], "codebook": row["codes"], "seed": row["seed"]}
-        yield key, load_codebook(models, row)
+        key, book, seed = {"lam": row["lam"], "codebook": row["codes"]}, load_codebook(models, row), row["seed"]
+        yield {"method": "finite", **key, "seed": seed}, book
+        if seed not in drawn:
+            drawn[seed] = _drawing(data, start, seed)
+        autoencoder, hidden = drawn[seed]
+        pairs = second_codes(book.codes, hidden, data.split == 0, 2, seed)
+        yield {"method": "finite, two codes", **key, "seed": seed}, _drawn(autoencoder, data, pairs)
 
 
-def _baselines(data: Dataset, codes: Sequence[int], targets: Sequence[int], start: Path):
-    train = data.subset("train").images
-    for run in read_json(start / "runs.json"):
-        if run["collapsed"]:
-            continue
-        seed = run["seed"]
-        autoencoder = load_players(start / f"seed-{seed}").autoencoder.eval()
-        hidden = encode(autoencoder, data.images).numpy()
+def _baselines(
+    data: Dataset, codes: Sequence[int], targets: Sequence[int], start: Path
+) -> Iterator[tuple[dict, Codebook]]:
+    for seed in [run["seed"] for run in read_json(start / "runs.json") if not run["collapsed"]]:
+        autoencoder, hidden = _drawing(data, start, seed)
         for k in codes:
             key = {"lam": None, "codebook": k, "seed": seed}
             found, _ = kmeans_codes(hidden[data.split == 0], hidden, k, seed)
-            yield {"method": "k-means", **key}, Codebook(draw_codes(autoencoder, train, found[data.split == 0]), found)
+            yield {"method": "k-means", **key}, _drawn(autoencoder, data, found)
             yield {"method": "medoids", **key}, medoids(data, hidden, k, seed)
     for target in targets:
         codebook = substitution_codebook(data, data.images, target)
         yield {"method": "substitution", "lam": None, "codebook": len(codebook), "seed": target}, codebook
+
+
+def _drawing(data: Dataset, start: Path, seed: int) -> tuple[Autoencoder, np.ndarray]:
+    """An autoencoder of phases (i) and (ii), and its hidden layer for every image."""
+    autoencoder = load_players(start / f"seed-{seed}").autoencoder.eval()
+    return autoencoder, encode(autoencoder, data.images).numpy()
+
+
+def _drawn(autoencoder: Autoencoder, data: Dataset, codes: np.ndarray) -> Codebook:
+    """The codes with a picture of each, from its training images."""
+    train = data.split == 0
+    return Codebook(draw_codes(autoencoder, data.images[train], codes[train]), codes)
 
 
 def answer_all(

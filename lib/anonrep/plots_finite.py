@@ -99,6 +99,7 @@ def terms(history: pd.DataFrame, *, source: str, setting: str = "full") -> Figur
 
 METHODS = {  # colours of Okabe and Ito, 2008; the learned release has the certificate's of Fig. 2
     "finite": {"color": COLOURS["certified"], "marker": "D", "markersize": 5},
+    "finite, two codes": {"color": COLOURS["worst"], "marker": "P", "markersize": 5},
     "k-means": {"color": COLOURS["kept"], "marker": "o", "markersize": 8},  # medoids have its codes: both must show
     "medoids": {"color": "#cc79a7", "marker": "s", "markersize": 4.5},
     "substitution": {"color": COLOURS["cnn"], "marker": "^", "markersize": 6},

@@ -73,8 +73,12 @@ def frontier(certificate: pd.DataFrame, kept: list[dict], data: Dataset, attribu
     )
 
 
-def certificate_table(certificate: pd.DataFrame, private: str, kept: str) -> pd.DataFrame:
-    """A row for each method, lambda and number of codes: bounds (and the worst attackers), means over seeds."""
+def certificate_table(certificate: pd.DataFrame, codes: int, private: str, kept: str) -> pd.DataFrame:
+    """A row for each method, lambda and number of codes: bounds (and the worst attackers), means over seeds.
+
+    Of the releases that have a lambda only those with `codes` codes.
+    """
+    certificate = certificate[certificate.lam.isna() | (certificate.codebook == codes)]
     key = ["method", "lam", "codebook"]
     wide = certificate.assign(lam=certificate.lam.astype(float)).groupby([*key, "m"], dropna=False, sort=False)
     means = wide[["bound", "worst_attacker", "utility", "naturalness", "used"]].mean().reset_index()
