@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anonrep.codebook import Codebook, kmeans_codes, medoids, ordered, substitute, substitution_codebook, usage
+from anonrep.codebook import (
+    Codebook,
+    kmeans_codes,
+    medoids,
+    ordered,
+    second_codes,
+    shown_as,
+    substitute,
+    substitution_codebook,
+    usage,
+)
 from anonrep.dataset import Dataset
 
 
@@ -180,6 +190,25 @@ def test_a_target_without_training_images_is_an_error():
         substitution_codebook(raw, raw.images, 7)
 
 
+@pytest.mark.parametrize("target", [0, 2])
+def test_a_codebook_may_be_shown_as_somebody_and_keeps_its_codes(target):
+    raw = people()
+    book = Codebook(grey(7, seed=5), np.random.default_rng(0).integers(0, 7, len(raw)))
+    shown = shown_as(book, raw, target)
+    np.testing.assert_array_equal(shown.codes, book.codes)
+    templates = raw.images[(raw.split == 0) & (raw.z == target)]
+    np.testing.assert_array_equal(shown.images, templates[naive(book.images, templates)])
+    # Who shows the target's own training images shows them as they are.
+    own = Codebook(templates, np.arange(len(raw)) % len(templates))
+    np.testing.assert_array_equal(shown_as(own, raw, target).images, templates)
+
+
+def test_shown_as_somebody_without_training_images_is_an_error():
+    raw = people()
+    with pytest.raises(ValueError, match="no training image of private label 7"):
+        shown_as(Codebook(grey(2), np.zeros(len(raw), np.int64)), raw, 7)
+
+
 # --- k-means and medoids
 
 
@@ -228,6 +257,36 @@ def test_nothing_but_training_images_decides_the_pictures():
 def test_features_of_other_images_are_an_error():
     with pytest.raises(ValueError, match="59 rows of features beside 60 images"):
         medoids(people(), np.zeros((59, 2)), 4, seed=0)
+
+
+def test_a_second_code_finds_what_the_first_leaves():
+    """Four far corners, each a code, and within every one of them the same two halves, far nearer to each other."""
+    features, corner = blobs(120)
+    half, train = np.random.default_rng(1).integers(0, 2, 120), np.arange(120) < 80
+    features[:, 0] += 20 * half
+    pairs = second_codes(corner, features, train, 2, seed=0)
+    assert pairs.dtype == np.int64
+    assert sorted(set(pairs)) == sorted(set(pairs[train])) == list(range(8))
+    found = {pair: {(c, h) for c, h, p in zip(corner, half, pairs, strict=True) if p == pair} for pair in set(pairs)}
+    assert {len(values) for values in found.values()} == {1}
+    # Two codes by themselves, the control, tell the corners apart and not the halves.
+    alone, _ = kmeans_codes(features[train], features, 2, seed=0)
+    assert abs(np.corrcoef(alone, half)[0, 1]) < 0.5
+
+
+@given(st.integers(2, 6), st.integers(1, 4), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_a_pair_says_the_first_code_and_training_images_have_every_pair(k, parts, seed):
+    draw = np.random.default_rng(seed)
+    train, codes = draw.permutation(60) < 25, draw.permutation(np.arange(60) % k)
+    codes[train] = np.arange(25) % k  # every code has training images
+    features = draw.standard_normal((60, 2))
+    pairs = second_codes(codes, features, train, parts, seed)
+    assert set(pairs) == set(pairs[train]) == set(range(pairs.max() + 1))
+    first = {pair: set(codes[pairs == pair]) for pair in set(pairs)}
+    assert all(len(values) == 1 for values in first.values())
+    moved = np.where(train[:, None], features, features + 100)  # held-out images decide nothing
+    np.testing.assert_array_equal(second_codes(codes, moved, train, parts, seed)[train], pairs[train])
 
 
 # --- showing and counting

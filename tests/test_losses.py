@@ -1,4 +1,4 @@
-"""Equations (9) to (15): known answers, bounds that always hold, and agreement with NumPy written from the paper."""
+"""Equations (5) and (9) to (15): known answers, bounds that always hold, and agreement with NumPy and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import mutual_info_score
 
 from anonrep import losses
+from anonrep.certificate import plug_in_information
 
 LOG2 = np.log(2)
 QUICK = settings(max_examples=50, deadline=None)
@@ -182,3 +184,105 @@ def test_finite_where_a_plain_softmax_overflows():
     assert torch.isfinite(losses.private_loss(logits, z))
     assert torch.isfinite(losses.objective_loss(logits, p_z))
     assert torch.isfinite(losses.fool_loss(torch.tensor([-1e4])))
+
+
+# The mutual information of eq. (5), over a table.
+
+
+@st.composite
+def counts(draw):
+    """How often each person has each code, with empty cells, rows and columns among them: int64 (|Z|, K)."""
+    shape = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    return draw(arrays(np.int64, shape, elements=st.integers(0, 4)).filter(np.any))
+
+
+def shares(table: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(table / table.sum())
+
+
+def marginal(n: int) -> st.SearchStrategy[np.ndarray]:
+    """n probabilities, some of them 0."""
+    weights = arrays(np.float64, (n,), elements=st.floats(0, 1)).filter(lambda value: value.sum() > 0.1)
+    return weights.map(lambda value: value / value.sum())
+
+
+@given(st.data(), st.integers(1, 5), st.integers(1, 6))
+@QUICK
+def test_nothing_is_told_where_person_and_code_are_independent(data, persons, codes):
+    joint = np.outer(data.draw(marginal(persons)), data.draw(marginal(codes)))
+    assert float(losses.mutual_information(torch.from_numpy(joint))) == pytest.approx(0, abs=1e-9)
+
+
+@given(st.data(), st.integers(2, 6), st.integers(0, 3))
+@QUICK
+def test_a_code_of_ones_own_tells_everything(data, persons, unused):
+    """H(Z) for a bijection, also where codes are left over."""
+    p_z, order = data.draw(marginal(persons)), data.draw(st.permutations(range(persons + unused)))
+    joint = np.hstack([np.diag(p_z), np.zeros((persons, unused))])[:, order]
+    expected = -sum(p * np.log(p) for p in p_z if p > 0)
+    assert float(losses.mutual_information(torch.from_numpy(joint))) == pytest.approx(expected, abs=1e-9)
+
+
+@given(counts())
+@QUICK
+def test_agrees_with_scikit_learn_and_the_certificate_on_counts(table):
+    z, codes = (np.repeat(index, table.ravel()) for index in map(np.ravel, np.indices(table.shape)))
+    found = float(losses.mutual_information(shares(table)))
+    assert found == pytest.approx(mutual_info_score(z, codes), abs=1e-9)
+    assert found == pytest.approx(plug_in_information(codes, z), abs=1e-9)
+
+
+@given(counts())
+@QUICK
+def test_what_the_code_tells_of_the_person_the_person_tells_of_the_code(table):
+    joint = shares(table)
+    found = float(losses.mutual_information(joint))
+    assert found == pytest.approx(float(losses.mutual_information(joint.T)), abs=1e-9)
+    most = min(entropy(joint.sum(axis)[joint.sum(axis) > 0]) for axis in (0, 1))
+    assert -1e-9 <= found <= most + 1e-9
+
+
+@given(st.data(), counts())
+@QUICK
+def test_merging_two_codes_never_tells_more(data, table):
+    """Data processing: what is released may be redrawn at will, the information is never more than the code's."""
+    table = np.hstack([table, data.draw(arrays(np.int64, (len(table), 2), elements=st.integers(0, 4)))])
+    merged = np.hstack([table[:, :-2], table[:, -2:].sum(1, keepdims=True)])
+    before, after = (float(losses.mutual_information(shares(value))) for value in (table, merged))
+    assert after <= before + 1e-9
+    unsure = np.hstack([table[:, :-2], np.repeat(table[:, -2:].sum(1, keepdims=True), 2, axis=1) / 2])
+    assert after == pytest.approx(float(losses.mutual_information(shares(unsure))), abs=1e-9)  # a coin tells nothing
+
+
+def test_merging_codes_of_different_people_does_tell_less():
+    table = np.array([[4, 0, 1], [0, 4, 1]])
+    merged = np.array([[4, 1], [4, 1]])
+    assert float(losses.mutual_information(shares(merged))) == pytest.approx(0, abs=1e-9)
+    assert float(losses.mutual_information(shares(table))) > 0.5
+
+
+@given(st.integers(2, 4), st.integers(1, 5), st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_its_slope_is_that_of_finite_differences(persons, codes, seed):
+    draw = np.random.default_rng(seed)
+    joint = torch.from_numpy(draw.dirichlet(np.ones(persons * codes)).reshape(persons, codes) + 0.01).requires_grad_()
+    assert torch.autograd.gradcheck(losses.mutual_information, joint)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_empty_cells_rows_and_columns_have_finite_slopes(dtype):
+    """A code that nobody gets any more must not turn the encoder into NaN."""
+    joint = torch.tensor([[0.5, 0, 0], [0.25, 0.25, 0], [0, 0, 0]], dtype=dtype, requires_grad=True)
+    losses.mutual_information(joint).backward()
+    assert joint.grad.isfinite().all()
+    assert joint.grad[0, 1] < joint.grad[0, 0]  # and downhill leads into the empty cell of a used code
+
+
+@given(arrays(np.float64, (4,), elements=st.sampled_from([0.0, 1e-30, 0.1, 1.0])))
+@QUICK
+def test_negative_entropy_counts_a_zero_as_nothing(p):
+    p = torch.from_numpy(p).requires_grad_()
+    found = losses.negative_entropy(p)
+    assert float(found.detach()) == pytest.approx(sum(v * np.log(v) for v in p.tolist() if v), abs=1e-12)
+    found.backward()
+    assert p.grad.isfinite().all()

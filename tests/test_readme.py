@@ -53,3 +53,22 @@ def test_no_attacker_breaks_a_committed_certificate():
     assert (
         private.accuracy.to_numpy() <= finite.loc[list(zip(private.lam, private.seed, strict=True))].to_numpy()
     ).all()
+
+
+def test_the_committed_results_reach_what_was_to_be_reached():
+    """The project's own floors, on the real data: a run that falls below them is not one to commit."""
+    metrics = ROOT / "reports" / "metrics"
+    accuracy, natural = (pd.DataFrame(read_json(metrics / f"{name}.json")) for name in ("fig2", "naturalness"))
+    raw = accuracy[accuracy.variant == "raw"].groupby(["task", "attacker"]).accuracy.mean()
+    assert raw["digit"].max() >= 0.99
+    assert raw["writer"].max() >= 0.55
+    table = trade_off(accuracy, natural, "writer", "digit")
+    good = table[(table.variant == "stabilised") & (table.kept_cnn >= 0.95) & (table.naturalness >= 0.85)]
+    assert good.private_cnn.min() <= 0.15
+    certificate = pd.DataFrame(read_json(metrics / "certificate.json"))
+    finite = certificate[(certificate.method == "finite") & (certificate.m == 1)]
+    codes = yaml.safe_load((ROOT / "params.yaml").read_text())["variants"]["finite"]["codes"][0]
+    point = finite[(finite.codebook == codes) & (finite.lam == report_finite.point(certificate, codes))]
+    assert point.seed.nunique() >= 3
+    assert point.bound.mean() <= 0.11
+    assert min(point.utility.mean(), point.naturalness.mean()) >= 0.94

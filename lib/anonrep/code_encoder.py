@@ -14,6 +14,7 @@ from anonrep.files import read_json, replacing, write_json
 from anonrep.images import to_tensor
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
+from anonrep.seeds import seeded_initialisation
 
 
 class CodeEncoder(nn.Module):
@@ -38,9 +39,9 @@ class CodeEncoder(nn.Module):
 
     def keep(self, used: Tensor) -> None:
         """Forget all codes but those of the mask `used` (K,); they are numbered anew, in their order."""
-        old = self.head[-1]
-        self.head[-1] = new = nn.Linear(old.in_features, int(used.sum()), device=old.weight.device)
-        new.weight.data, new.bias.data = old.weight.data[used], old.bias.data[used]
+        last = self.head[-1]
+        last.weight, last.bias = (nn.Parameter(value.data[used]) for value in (last.weight, last.bias))
+        last.out_features = len(last.bias)
 
     @torch.no_grad()
     def codes(self, images: np.ndarray) -> np.ndarray:
@@ -87,8 +88,9 @@ def load_encoder(path: str | Path, device: torch.device | str = "cpu") -> CodeEn
     description = read_json(f"{path}.json")
     try:
         shape = {key: description["architecture"][key] for key in ("height", "width", "hidden", "channels")}
-        encoder = CodeEncoder(Autoencoder(**shape), description["codes"], description["units"])
+        with seeded_initialisation(0):  # or building layers would move the global generator
+            encoder = CodeEncoder(Autoencoder(**shape), description["codes"], description["units"])
         encoder.load_state_dict(load_file(f"{path}.safetensors"))
-    except (KeyError, OSError, SafetensorError, RuntimeError) as error:
+    except (KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path}.safetensors and .json are no encoder ({error!r}): run `dvc repro`") from error
     return encoder.to(torch.device(device)).eval()

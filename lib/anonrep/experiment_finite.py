@@ -151,6 +151,8 @@ def answer_all(
     found, and the answer in words.
     """
     candidates, rows = finite_codebooks(models, lambdas), []
+    if candidates.empty:
+        raise ValueError(f"{models} holds no finite release: every preparation collapsed (see runs.json)")
     for p in asked:
         chosen = choose(candidates, p)
         book = None if chosen is None else load_codebook(models, chosen)

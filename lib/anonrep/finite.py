@@ -54,7 +54,7 @@ class FiniteConfig:
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind and not (kind is float and type(value) is int):
                 raise TypeError(f"{field.name} is {value!r}; expected a {kind.__name__}")
-            least = 2 if field.name in ("codes", "batch") else 0 if field.name == "jitter" else 1e-6
+            least = {"codes": 2, "batch": 2, "jitter": 0}.get(field.name, 1 if kind is int else 1e-6)
             if not least <= value < math.inf:
                 raise ValueError(f"{field.name} is {value}; expected at least {least:g}")
         if self.blur % 2 == 0:

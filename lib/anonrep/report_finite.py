@@ -36,10 +36,10 @@ def headline(certificate: pd.DataFrame, codes: int, *, private: str, kept: str) 
     return (
         f"At λ = {lam:g} the release `finite` shows one of {used} pictures. **No classifier of any kind names the "
         f"{private} in more than {percent(one.bound.mean())}** of released images (certified on {one.n.iloc[0]} test "
-        f"images at {percent(1 - one.delta.iloc[0])} confidence; the best of our attackers reached "
-        f"{percent(one.worst_attacker.mean())}). The {kept}, which the method is never told, is read from "
-        f"**{percent(one.utility.mean())}** of them by who knows the release and from "
-        f"{percent(one.naturalness.mean())} by a network trained on raw images alone. "
+        f"images at {percent(1 - one.delta.iloc[0])} confidence, for images drawn like these and an attacker who knows "
+        f"nothing else about the person; the best of our attackers reached {percent(one.worst_attacker.mean())}). The "
+        f"{kept}, which the method is never told, is read from **{percent(one.utility.mean())}** of them by who knows "
+        f"the release and from {percent(one.naturalness.mean())} by a network trained on raw images alone. "
         f"{over_seeds(one.seed.nunique())}; this lambda has the least bound on validation images. Who holds several "
         f"images of one unknown person: at most {more}."
     )
@@ -81,13 +81,16 @@ def certificate_table(certificate: pd.DataFrame, codes: int, private: str, kept:
     certificate = certificate[certificate.lam.isna() | (certificate.codebook == codes)]
     key = ["method", "lam", "codebook"]
     wide = certificate.assign(lam=certificate.lam.astype(float)).groupby([*key, "m"], dropna=False, sort=False)
-    means = wide[["bound", "worst_attacker", "utility", "naturalness", "used"]].mean().reset_index()
+    means = (
+        wide[["bound", "worst_attacker", "utility", "naturalness", "used", "information_bound"]].mean().reset_index()
+    )
     one = means[means.m == 1].set_index(key)
     table = pd.DataFrame({"pictures used": one.used.map("{:.1f}".format)})
     for m, rows in means.groupby("m"):
         rows, images = rows.set_index(key), "1 image" if m == 1 else f"{m} images"
         attack = rows.worst_attacker.astype(float).map(percent, na_action="ignore").fillna("–")
         table[f"{private}, {images}"] = rows.bound.map(percent) + " (" + attack + ")"
+    table["I(Z; K) at most"] = one.information_bound.map("{:.3f} nats".format)
     table[f"{kept}, table"], table[f"{kept}, raw reader"] = one.utility.map(percent), one.naturalness.map(percent)
     table = table.reset_index().rename(columns={"lam": "λ", "codebook": "pictures asked"})
     return table.assign(λ=table.λ.map(lambda lam: "" if pd.isna(lam) else f"{lam:g}"))

@@ -1,0 +1,267 @@
+"""The encoder of a finite release: codes that are kept stay the same, pictures come from training images alone."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anonrep.code_encoder import CodeEncoder, draw_codes, load_encoder, make_codebook, save_encoder
+from anonrep.dataset import Dataset
+from anonrep.images import to_tensor
+from anonrep.networks import Autoencoder
+from anonrep.seeds import seeded_initialisation
+
+ARCHITECTURE = {
+    **{"height": 9, "width": 8, "n_private": 3, "hidden": 4},
+    **{"channels": 2, "adversary_channels": 2, "variational": True},
+}
+SHAPE = {key: ARCHITECTURE[key] for key in ("height", "width", "hidden", "channels")}
+CODES, UNITS = 40, 16
+
+
+def grey(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 9, 8), np.uint8)
+
+
+def people(n: int = 120) -> Dataset:
+    """Noise: half of it trains, the rest is validation and test, all shuffled."""
+    split = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [n - 2 * (n // 4), n // 4, n // 4]))
+    provenance = {"source": "standin", "private": "writer"}
+    return Dataset(grey(n), np.arange(n) % 3, {}, split.astype(np.uint8), provenance)
+
+
+def network() -> Autoencoder:
+    """Untrained, its weights large, so that images differ in features and outputs as they would after training."""
+    with seeded_initialisation(0):
+        autoencoder = Autoencoder(**SHAPE)
+    for weight in autoencoder.parameters():
+        weight.data *= 3
+    return autoencoder.eval()
+
+
+def fresh(autoencoder: Autoencoder) -> CodeEncoder:
+    """Untrained, but for the running means of its features; without biases many codes are somebody's likeliest."""
+    with seeded_initialisation(0):
+        encoder = CodeEncoder(autoencoder, CODES, UNITS)
+    for layer in encoder.head:
+        layer.momentum = 1.0
+    encoder.head[-1].bias.data.zero_()
+    encoder(to_tensor(grey(200, seed=9)))
+    return encoder.eval()
+
+
+def same_picture(one: np.ndarray, two: np.ndarray) -> bool:
+    """Equal but for the last level, which rounding decides."""
+    return one.shape == two.shape and np.abs(one.astype(int) - two).max() <= 1
+
+
+# --- the network
+
+
+def test_the_head_learns_and_the_features_do_not():
+    autoencoder = network()
+    encoder = CodeEncoder(autoencoder, 6, UNITS)
+    assert encoder.features is autoencoder.encoder
+    assert not any(weight.requires_grad for weight in encoder.features.parameters())
+    assert all(weight.requires_grad for weight in encoder.head.parameters())
+    encoder(to_tensor(grey(7))).square().sum().backward()
+    assert all(weight.grad is None for weight in autoencoder.parameters())
+    assert all(weight.grad is not None for weight in encoder.head.parameters())
+
+
+def test_logits_come_one_a_code_and_codes_are_the_likeliest():
+    encoder, images = fresh(network()), grey(50)
+    logits = encoder(to_tensor(images))
+    assert logits.shape == (50, CODES)
+    codes = encoder.codes(images)
+    assert codes.dtype == np.int64
+    np.testing.assert_array_equal(codes, logits.argmax(1))
+    assert len(np.unique(codes)) > 5  # an encoder that says the same of everything would pass every test below
+
+
+def test_a_code_does_not_depend_on_the_images_beside_it():
+    encoder, images = fresh(network()), grey(1200)  # more than are shown at once
+    together = encoder.codes(images)
+    np.testing.assert_array_equal(encoder.codes(images[1100:]), together[1100:])
+    np.testing.assert_array_equal(encoder.codes(images[::-1].copy()), together[::-1])
+
+
+@given(st.lists(st.booleans(), min_size=CODES, max_size=CODES).filter(any))
+@settings(max_examples=30, deadline=None)
+def test_codes_that_are_kept_keep_their_logits_and_their_order(used):
+    encoder, x = fresh(network()), to_tensor(grey(20))
+    before = encoder(x)
+    encoder.keep(torch.tensor(used))
+    after = encoder(x)
+    assert after.shape == (20, sum(used))
+    torch.testing.assert_close(after, before[:, torch.tensor(used)])
+    assert encoder.head[-1].out_features == sum(used)
+    assert all(weight.requires_grad for weight in encoder.head.parameters())
+
+
+def test_forgetting_codes_leaves_the_global_generator_alone():
+    encoder = fresh(network())
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    encoder.keep(torch.arange(CODES) > 2)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+# --- the codebook
+
+
+def test_codes_that_no_training_image_has_are_dropped():
+    data, encoder = people(), fresh(network())
+    train = data.split == 0
+    before = encoder.codes(data.images)
+    used = np.unique(before[train])
+    assert set(before[~train]) - set(used)  # the control: some others have a code that is dropped
+    book = make_codebook(network(), encoder, data)
+    assert len(book) == encoder.head[-1].out_features == len(used) < CODES
+    np.testing.assert_array_equal(np.unique(book.codes[train]), np.arange(len(used)))
+    stay = np.isin(before, used)
+    np.testing.assert_array_equal(used[book.codes[stay]], before[stay])
+
+
+def test_the_codebook_holds_what_the_encoder_says_of_every_image():
+    data, encoder = people(), fresh(network())
+    book = make_codebook(network(), encoder, data)
+    np.testing.assert_array_equal(book.codes, encoder.codes(data.images))
+
+
+def test_each_picture_is_the_decoding_of_the_mean_hidden_layer_of_its_training_images():
+    data, autoencoder = people(), network()
+    book = make_codebook(autoencoder, fresh(autoencoder), data)
+    assert book.images.dtype == np.uint8
+    assert book.images.shape == (len(book), 9, 8)
+    train = data.split == 0
+    for code, picture in enumerate(book.images):
+        own = to_tensor(data.images[train & (book.codes == code)])
+        expected = autoencoder.decode(autoencoder.encode(own).mean(0, keepdim=True))[0, 0].detach().numpy() * 255
+        assert np.abs(picture - expected).max() < 0.51
+
+
+def test_the_codes_of_single_images_are_drawn_as_the_autoencoder_does():
+    """One image a code: the picture is its reconstruction, and two images of one code share one that is neither."""
+    autoencoder, images = network(), grey(6)
+    alone = draw_codes(autoencoder, images, np.arange(6))
+    x_hat = (autoencoder(to_tensor(images)).squeeze(1) * 255).round().byte().numpy()
+    assert same_picture(alone, x_hat)
+    shared = draw_codes(autoencoder, images, np.array([0, 0, 1, 2, 3, 4]))
+    assert same_picture(shared[1:], x_hat[2:])
+    assert not np.array_equal(shared[0], x_hat[0])
+    assert not np.array_equal(shared[0], x_hat[1])
+
+
+def test_nothing_but_training_images_decides_the_pictures():
+    data = people()
+    first = make_codebook(network(), fresh(network()), data)
+    for split, changes in ((1, False), (2, False), (0, True)):
+        images = np.where((data.split == split)[:, None, None], grey(len(data), 1), data.images)
+        second = make_codebook(network(), fresh(network()), replace(data, images=images))
+        assert np.array_equal(first.images, second.images) != changes
+        assert not np.array_equal(first.codes, second.codes)
+
+
+def test_labels_decide_nothing():
+    data = people()
+    first = make_codebook(network(), fresh(network()), data)
+    second = make_codebook(network(), fresh(network()), replace(data, z=2 - data.z))
+    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(first.codes, second.codes)
+
+
+# --- on disk
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """An encoder on disk, that has dropped codes, and as it was."""
+    encoder = fresh(network())
+    make_codebook(network(), encoder, people())
+    save_encoder(tmp_path / "deep" / "codes-40-seed-5", encoder, ARCHITECTURE, config={"steps": 3})
+    return tmp_path / "deep" / "codes-40-seed-5", encoder
+
+
+def test_comes_back_and_gives_the_same_codes(saved):
+    path, encoder = saved
+    again = load_encoder(path)
+    assert not again.training
+    images = grey(300, seed=4)
+    np.testing.assert_array_equal(again.codes(images), encoder.codes(images))
+    assert again.state_dict().keys() == encoder.state_dict().keys()
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in encoder.state_dict().items())
+
+
+def test_same_weights_same_bytes_and_the_description_beside_them(saved, tmp_path):
+    path, encoder = saved
+    save_encoder(tmp_path / "again", load_encoder(path), ARCHITECTURE, config={"steps": 3})
+    for kind in ("safetensors", "json"):
+        assert Path(f"{path}.{kind}").read_bytes() == (tmp_path / f"again.{kind}").read_bytes()
+    facts = json.loads(Path(f"{path}.json").read_text())
+    size = {"codes": encoder.head[-1].out_features, "units": UNITS}
+    assert facts == {"architecture": ARCHITECTURE, **size, "config": {"steps": 3}}
+    assert facts["codes"] < CODES
+
+
+def test_reading_leaves_the_global_generator_alone(saved):
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    load_encoder(saved[0])
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("kind", ["json", "safetensors"])
+def test_a_missing_file_is_named(saved, kind):
+    Path(f"{saved[0]}.{kind}").unlink()
+    with pytest.raises((FileNotFoundError, ValueError), match=rf"codes-40-seed-5\.{kind} .*`dvc repro`"):
+        load_encoder(saved[0])
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, -1])
+def test_a_truncated_file_is_named(saved, keep):
+    file = Path(f"{saved[0]}.safetensors")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
+    with pytest.raises(ValueError, match=r"codes-40-seed-5\.safetensors and \.json are no encoder .*`dvc repro`"):
+        load_encoder(saved[0])
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe{}"])
+def test_a_damaged_description_is_named(saved, text):
+    Path(f"{saved[0]}.json").write_bytes(text)
+    with pytest.raises(ValueError, match=r"codes-40-seed-5\.json is damaged .*`dvc repro`"):
+        load_encoder(saved[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codes": 40},
+        {"units": 6},
+        {"units": "16"},
+        {"architecture": ARCHITECTURE | {"hidden": "4"}},
+        {"architecture": ARCHITECTURE | {"channels": 3}},
+        {"architecture": {"height": 9}},
+        {"architecture": None},
+    ],
+    ids=str,
+)
+def test_a_description_that_does_not_fit_the_weights_is_named(saved, change):
+    file = Path(f"{saved[0]}.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match=r"(?s)codes-40-seed-5\.safetensors and \.json are no encoder .*`dvc repro`"):
+        load_encoder(saved[0])
+
+
+def test_the_weights_of_other_players_are_no_encoder(saved):
+    path = saved[0]
+    weights = Path(f"{path}.safetensors")
+    weights.write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")  # a whole file that holds no tensor
+    with pytest.raises(ValueError, match=r"(?s)are no encoder .*Missing key"):
+        load_encoder(path)
