@@ -17,6 +17,11 @@ ALLOWED = {
     "pendigits": {"dataset", "seeds", "unipen"},
     "standin": {"dataset", "seeds", "unipen", "files"},
     "sources": {"standin", "files"},
+    "ferg_reader": set(),
+    "ferg": {"dataset", "ferg_reader", "seeds"},
+    "faces": set(),
+    "ferg_standin": {"dataset", "faces", "ferg", "ferg_reader", "seeds"},
+    "ferg_sources": {"ferg", "ferg_standin"},
     # the paper
     "losses": set(),
     "networks": {"seeds"},
@@ -27,7 +32,7 @@ ALLOWED = {
     # what the method is compared with
     "codebook": {"dataset", "seeds", "files"},
     # the finite release
-    "code_encoder": {"codebook", "dataset", "files", "images", "networks", "pretraining"},
+    "code_encoder": {"codebook", "dataset", "files", "images", "networks", "pretraining", "seeds"},
     "views": {"dataset", "images", "networks", "pretraining"},
     "finite": {"code_encoder", "dataset", "losses", "networks", "seeds", "views"},
     # what a release is worth
@@ -70,6 +75,20 @@ ALLOWED = {
     "plots_finite": {"plots"},
     "report_finite": {"codebook", "dataset", "plots_finite", "results"},
     "report": {"dataset", "files", "plots", "results"},
+    # the explorer
+    "explore_data": {
+        "checkpoints",
+        "code_encoder",
+        "codebook",
+        "dataset",
+        "files",
+        "images",
+        "pendigits",
+        "pretraining",
+        "unipen",
+    },
+    "explore_html": {"explore_data", "plots", "results"},
+    "explore": {"explore_data", "explore_html", "plots"},
     # the pipeline's tools
     "project": set(),
     "parameters": set(),
