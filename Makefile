@@ -29,8 +29,8 @@ test: .venv/installed ## the tests, with lint among them
 lint: .venv/installed ## style and layout of code and notebooks
 	@ruff check && ruff format --check
 
-explore: .venv/installed ## JupyterLab on the notebooks, for this machine only
-	@jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
+explore: .venv/installed ## JupyterLab on notebooks/explore.ipynb, for this machine only
+	@jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
 # Installed again only when the lock or pyproject changes.
 .venv/installed: requirements.lock pyproject.toml
