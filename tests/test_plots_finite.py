@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from anonrep import plots, plots_finite
 from anonrep.codebook import usage
+from anonrep.plots_finite import TERMS
 
 PERSONS = 30
 
@@ -93,7 +94,7 @@ def test_a_picture_that_nobody_gets_has_a_place():
 LAMBDAS = (0, 1.5, 4)
 ATTRIBUTES = {"slant": ("R2", 0.6, -0.01), "strokes": ("accuracy", 0.9, 0.74)}
 RELEASES = [
-    *[("finite", lam, k, seed) for lam in LAMBDAS for k in (20, 50) for seed in (0, 1)],
+    *[(m, lam, k, s) for m in ("finite", "finite, two codes") for lam in LAMBDAS for k in (20, 50) for s in (0, 1)],
     *[(method, None, k, seed) for method in ("k-means", "medoids") for k in (10, 50) for seed in (0, 1)],
     *[("substitution", None, 170 + target, target) for target in (0, 1)],
 ]
@@ -102,7 +103,7 @@ RELEASES = [
 def release(method: str, lam: float | None, k: int, seed: int) -> tuple[list[dict], list[dict]]:
     """The rows of one release; for more than one image of a person the bound is 1."""
     key = {"method": method, "lam": lam, "codebook": k, "seed": seed}
-    bound = 0.05 + k / 500 - (lam or 0) / 200 + seed / 100
+    bound = 0.05 + k / 500 - (lam or 0) / 200 + seed / 100 + len(method) / 1000
     worth = {"utility": 0.9 + k / 2000 - (lam or 0) / 100, "naturalness": 0.8 + seed / 50 + k / 2000}
     rows = [{**key, "m": 1, "bound": bound, "worst_attacker": bound / 2, **worth}]
     rows.append({**key, "m": 20, "bound": 1.0, "worst_attacker": None, **worth})
@@ -220,7 +221,7 @@ def test_the_legend_says_everything_once():
 
 def test_a_lambda_read_from_json_as_nothing_is_a_lambda_like_others():
     """A table of methods without a lambda alone: their column is all None, not NaN."""
-    rows = TABLE[TABLE.method != "finite"].assign(lam=None).astype({"lam": object})
+    rows = TABLE[TABLE.lam.isna()].assign(lam=None).astype({"lam": object})
     figure = frontier(table=rows, kept=KEPT.assign(lam=KEPT.lam.astype(object).where(KEPT.lam.notna(), None)))
     for axis in panels(figure).values():
         assert len(drawn(axis, "k-means")) == 2
@@ -230,7 +231,29 @@ def test_a_lambda_read_from_json_as_nothing_is_a_lambda_like_others():
 # --- both
 
 
-DRAW = {"codebook": lambda source, setting: codebook(source=source, setting=setting), "frontier": frontier}
+def terms(source: str = "uci", setting: str = "full") -> Figure:
+    rows = [
+        {"codes": k, "seed": seed, "restart": 0, "step": step} | {name: step + k + i for i, name in enumerate(TERMS)}
+        for k in (20, 40)
+        for seed in (0, 1)
+        for step in (0, 10, 20)
+    ]
+    return plots_finite.terms(pd.DataFrame(rows), source=source, setting=setting)
+
+
+def test_every_term_is_drawn_by_step_for_each_number_of_codes():
+    panels = terms().axes
+    assert [axis.get_title() for axis in panels] == ["20 codes at the start", "40 codes at the start"]
+    for k, axis in zip((20, 40), panels, strict=True):
+        for i, line in enumerate(axis.get_lines()[: len(TERMS)]):
+            np.testing.assert_allclose(line.get_data(), [[0, 10, 20], [k + i, 10 + k + i, 20 + k + i]])
+
+
+DRAW = {
+    "codebook": lambda source, setting: codebook(source=source, setting=setting),
+    "frontier": frontier,
+    "terms": terms,
+}
 
 
 def test_every_figure_is_drawn_here():
