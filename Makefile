@@ -13,12 +13,12 @@ help: ## list the targets
 
 repro: .venv/installed ## install, run the whole pipeline, say where the report is
 	@./repro.sh
-	@echo "the report: $(CURDIR)/reports/pendigits.html"
+	@echo "the report: $(CURDIR)/reports/index.html"
 
 quick: .venv/installed ## the same at a small setting, in build/quick
 	@python -m anonrep.workspace quick build/quick
 	@cd build/quick && ANONREP_DATA="$${ANONREP_DATA:-$(CURDIR)/../shared/data}" "$(CURDIR)/repro.sh"
-	@echo "the quick report: $(CURDIR)/build/quick/reports/pendigits.html"
+	@echo "the quick report: $(CURDIR)/build/quick/reports/index.html"
 
 report: .venv/installed ## build the HTML reports again from the results that are there
 	@dvc repro --single-item --force report

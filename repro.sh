@@ -7,7 +7,7 @@
 set -euo pipefail
 
 jobs=${JOBS:-2}
-waves=('^notebooks$' '^render$' '^pretrain@' '^(controls|(train|finite)@.*)$' '^(certify|(assess|ablation)@.*)$')
+waves=('^notebooks$' '^render$' '^pretrain@' '^(controls|(train|finite)@.*)$' '^(certify|outsiders|(assess|baseline|ablation)@.*)$')
 
 # Everything of this process group is asked to stop, given a moment to put its locks away, and then made to.
 stop() {
@@ -20,6 +20,7 @@ stop() {
 }
 trap stop INT TERM
 
+python -m anonrep.schema # all that is wrong with params.yaml is said here, before any work
 if dvc status --quiet; then
     echo "the pipeline is up to date"
     exit

@@ -1,17 +1,24 @@
-"""The assessment: both controls for every family, tuning that never sees the test set, counts that add up."""
+"""The assessment: controls for every attacker, tuning that never sees the test set, calibration, groups of images."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import log_loss
 
-from anonrep.assessment import assess, task_labels
+from anonrep.assessment import Attack, assess, attack, attack_rows, parts, task_labels
 from anonrep.attackers import Effort, suite
 from anonrep.dataset import Dataset
+from anonrep.information import information_bounds
 from anonrep.intervals import wilson
 
 PEOPLE, SIZE = 4, 12
+COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates"]
+INFORMATION = ["information_fano", "information", "information_low"]
 
 
 def carrying(n: int = 900, seed: int = 0) -> Dataset:
@@ -25,43 +32,9 @@ def carrying(n: int = 900, seed: int = 0) -> Dataset:
     return Dataset(images, z, {"digit": digit}, split, {"source": "standin", "private": "writer"})
 
 
-EFFORT = Effort(network_epochs=8, large_epochs=8, trees=30)
-
-
-def test_every_family_finds_what_is_there_and_nothing_in_permuted_labels():
-    data, attackers = carrying(), suite(EFFORT, seed=0)
-    for task, chance in (("writer", 1 / PEOPLE), ("digit", 1 / 2)):
-        found = {row["attacker"]: row for row in assess(data, task, attackers)}
-        control = {row["attacker"]: row for row in assess(data, task, attackers, permute=0)}
-        assert list(found) == list(control) == list(attackers)
-        for name in attackers:
-            assert found[name]["accuracy"] > 0.95, (task, name)
-            # 3.3 standard errors: all of them together hold more than 99 times in 100, and the seeds are set.
-            assert abs(control[name]["accuracy"] - chance) < 3.3 * np.sqrt(chance * (1 - chance) / 200), (task, name)
-
-
-def test_a_constant_release_gives_nothing_away():
-    data = carrying(600)
-    blank = data.released(np.full_like(data.images, 7))
-    for row in assess(blank, "writer", suite(Effort(network_epochs=1, large_epochs=1, trees=5), seed=0)):
-        assert row["accuracy"] < 0.4, row
-
-
-def test_the_rows_hold_what_was_counted():
-    data, attackers = carrying(500), suite(Effort(network_epochs=1, large_epochs=1, trees=5), seed=0)
-    for row in assess(data, "writer", attackers):
-        assert set(row) == {"task", "attacker", "accuracy", "low", "high", "n", "candidates"}
-        assert (row["task"], row["n"]) == ("writer", 200)
-        assert row["candidates"] == len(attackers[row["attacker"]])
-        hits = round(row["accuracy"] * row["n"])
-        assert hits / row["n"] == row["accuracy"]
-        assert (row["low"], row["high"]) == wilson(hits, 200)
-
-
-def test_the_same_assessment_twice_gives_the_same_rows():
-    data, attackers = carrying(500), suite(Effort(network_epochs=2, large_epochs=1, trees=5), seed=1)
-    assert assess(data, "writer", attackers) == assess(data, "writer", attackers)
-    assert assess(data, "writer", attackers, permute=1) == assess(data, "writer", attackers, permute=1)
+def shares(labels: np.ndarray) -> np.ndarray:
+    """How common each label is."""
+    return np.unique(labels, return_counts=True)[1] / len(labels)
 
 
 class NearestMean(ClassifierMixin, BaseEstimator):
@@ -72,15 +45,132 @@ class NearestMean(ClassifierMixin, BaseEstimator):
         self.means_ = np.stack([images[labels == label].mean(0) for label in self.classes_])
         return self
 
-    def predict(self, images):
-        return self.classes_[((images[:, None] - self.means_) ** 2).sum((2, 3)).argmin(1)]
+    def predict_proba(self, images):
+        return softmax(-((images[:, None] / 255 - self.means_ / 255) ** 2).sum((2, 3)), axis=1)
+
+
+class Says(ClassifierMixin, BaseEstimator):
+    """Believes what is drawn in one row of the image, a pixel a class: an attacker we know all about."""
+
+    def __init__(self, row=0):
+        self.row = row
+
+    def fit(self, images, labels):
+        self.classes_ = np.unique(labels)
+        return self
+
+    def predict_proba(self, images):
+        beliefs = images[:, self.row, : len(self.classes_)].astype(float)
+        return beliefs / beliefs.sum(1, keepdims=True)
+
+
+def drawn(*beliefs: np.ndarray) -> np.ndarray:
+    """Images that `Says` reads: each (n, C), sums of at most 1, is a row."""
+    return np.stack([np.round(255 * one) for one in beliefs], axis=1).astype(np.uint8)
+
+
+def believing(n: int, strength: float, seed: int, rows: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Images of rows of beliefs, each with an error of its own, and their labels among PEOPLE."""
+    draw = np.random.default_rng(seed)
+    z = draw.integers(0, PEOPLE, n)
+    return drawn(*softmax(strength * np.eye(PEOPLE)[z] + draw.normal(0, 1, (rows, n, PEOPLE)), axis=2)), z
+
+
+TRAIN = believing(40, 1, 99)  # `Says` learns nothing from it but the classes
+assert len(np.unique(TRAIN[1])) == PEOPLE
+
+
+# Controls.
+
+
+EFFORT = Effort(network_epochs=8, large_epochs=8, trees=30, rounds=10)
+ATTACKERS = suite(EFFORT, seed=0)
+
+
+@pytest.mark.parametrize(("task", "people"), [("writer", PEOPLE), ("digit", 2)])
+def test_every_attacker_finds_what_is_there_and_nothing_in_permuted_labels(task, people):
+    data = carrying()
+    found = {row["attacker"]: row for row in assess(data, task, ATTACKERS)}
+    control = {row["attacker"]: row for row in assess(data, task, ATTACKERS, permute=0)}
+    assert list(found) == list(control) == [*ATTACKERS, "committee"]
+    test = task_labels(data, task)[data.split == 2]
+    commonest = np.bincount(task_labels(data, task)[data.split == 0]).argmax()
+    assert found.pop("majority")["accuracy"] == np.mean(test == commonest)
+    assert all(row["accuracy"] > 0.95 for row in found.values())
+    assert all(row["information_low"] > 0.5 * np.log(people) for row in found.values())
+    for row in control.values():
+        # 3.3 standard errors: all of them together hold more than 99 times in 100, and the seeds are set.
+        assert abs(row["accuracy"] - 1 / people) < 3.3 * np.sqrt((people - 1) / people**2 / 200), row
+        assert row["information_low"] < 0.01
+
+
+def test_a_constant_release_gives_nothing_away():
+    data = carrying(600)
+    blank = data.released(np.full_like(data.images, 7))
+    for row in assess(blank, "writer", suite(Effort(network_epochs=1, large_epochs=1, trees=5, rounds=2), seed=0)):
+        # Where all images are one, all answers are: right as often as the person who is named.
+        assert any(row["accuracy"] == share for share in shares(data.z[data.split == 2])), row
+        assert row["information_fano"] == 0
+        assert row["information_low"] < 0.01
+
+
+# Rows.
+
+
+def test_the_rows_hold_what_was_counted():
+    data, attackers = carrying(500), {name: ATTACKERS[name] for name in ("logistic", "neighbours", "trees")}
+    rows = assess(data, "writer", attackers, images=(1, 5))
+    assert [(row["attacker"], row["m"]) for row in rows] == [(n, m) for m in (1, 5) for n in (*attackers, "committee")]
+    for row in rows:
+        assert list(row) == COLUMNS + (INFORMATION if row["m"] == 1 else [])
+        assert row["task"] == "writer"
+        assert row["n"] == (np.bincount(data.z[data.split == 2]) // row["m"]).sum()
+        assert row["attackers"] == 4
+        tried = {name: len(candidates) for name, candidates in attackers.items()} | {"committee": 2}  # of 2 and of 3
+        assert row["candidates"] == tried[row["attacker"]]
+        hits = round(row["accuracy"] * row["n"])
+        assert hits / row["n"] == row["accuracy"]
+        assert (row["low"], row["high"]) == wilson(hits, row["n"], simultaneous=4)
+    assert [row["n"] for row in rows if row["m"] == 1] == [200] * 4
+
+
+def test_information_is_what_the_beliefs_and_the_lower_end_of_the_interval_say():
+    images, z = believing(300, 2, seed=1)
+    found = attack({"says": [Says()]}, TRAIN, believing(300, 2, seed=0), (images, None))
+    for one, row in zip(found, attack_rows(found, z), strict=True):
+        expected = information_bounds(one.test, one.classes, z, error=1 - row["low"])
+        assert {name: row[name] for name in INFORMATION} == expected
+        assert all(row[name] > 0 for name in INFORMATION)
+
+
+def test_the_same_assessment_twice_gives_the_same_rows():
+    data, attackers = carrying(500), {name: ATTACKERS[name] for name in ("boosted", "trees", "cnn")}
+    assert assess(data, "writer", attackers, images=(1, 3)) == assess(data, "writer", attackers, images=(1, 3))
+    assert assess(data, "writer", attackers, permute=1) == assess(data, "writer", attackers, permute=1)
 
 
 def test_a_users_own_attacker_joins_the_suite():
-    attackers = {**suite(Effort(network_epochs=1, large_epochs=1, trees=5), seed=0), "mine": [NearestMean()]}
-    row = assess(carrying(), "writer", attackers)[-1]
-    assert row["attacker"] == "mine"
-    assert row["accuracy"] > 0.95
+    rows = assess(carrying(), "writer", {"svm": ATTACKERS["svm"], "mine": [NearestMean()]})
+    assert [row["attacker"] for row in rows] == ["svm", "mine", "committee"]
+    assert rows[1]["accuracy"] > 0.95
+
+
+def test_tasks_are_the_private_label_and_the_attributes():
+    data = carrying(500)
+    assert np.array_equal(task_labels(data, "writer"), data.z)
+    assert np.array_equal(task_labels(data, "digit"), data.attributes["digit"])
+    with pytest.raises(KeyError, match=r"no task 'age': the data set has \['digit', 'writer'\]"):
+        task_labels(data, "age")
+
+
+def test_parts_are_the_splits():
+    data = carrying(500)
+    for name, (images, labels) in zip(("train", "validation", "test"), parts(data, data.z * 2), strict=True):
+        assert np.array_equal(images, data.subset(name).images)
+        assert np.array_equal(labels, data.subset(name).z * 2)
+
+
+# The choice.
 
 
 class Knowing(ClassifierMixin, BaseEstimator):
@@ -96,13 +186,15 @@ class Knowing(ClassifierMixin, BaseEstimator):
 
     def fit(self, images, labels):
         self.calls.append((self.name, "fit", images))
+        self.classes_ = np.arange(PEOPLE)
         return self
 
-    def predict(self, images):
-        self.calls.append((self.name, "predict", images))
-        mine = self.data.subset(self.split)
-        answers = {image.tobytes(): z for image, z in zip(mine.images, mine.z, strict=True)}
-        return np.array([answers.get(image.tobytes(), -1) for image in images])
+    def predict_proba(self, images):
+        self.calls.append((self.name, "predict_proba", images))
+        mine = {image.tobytes() for image in self.data.subset(self.split).images}
+        truth = {image.tobytes(): z for image, z in zip(self.data.images, self.data.z, strict=True)}
+        answers = [truth[key] if key in mine else (truth[key] + 1) % PEOPLE for key in map(np.ndarray.tobytes, images)]
+        return np.eye(PEOPLE)[answers]
 
     def __sklearn_clone__(self):
         return Knowing(self.name, self.split, self.data)
@@ -113,8 +205,9 @@ def test_test_images_never_influence_the_choice():
     data = carrying(500)
     Knowing.calls.clear()
     candidates = [Knowing(split, split, data) for split in ("test", "train", "validation")]
-    (row,) = assess(data, "writer", {"knowing": candidates})
-    assert row["accuracy"] == 0  # the one that knows validation was chosen, and it is wrong about test
+    rows = assess(data, "writer", {"knowing": candidates})
+    assert [row["accuracy"] for row in rows] == [0, 0]  # who knows validation was chosen, and is wrong about test
+    assert [row["information"] for row in rows] == [0, 0]
     of = {split: data.subset(split).images for split in ("train", "validation", "test")}
     shown = [(name, call, next(s for s in of if np.array_equal(of[s], images))) for name, call, images in Knowing.calls]
     assert {(name, split) for name, call, split in shown if call == "fit"} == {(c.name, "train") for c in candidates}
@@ -126,8 +219,26 @@ def test_the_best_on_validation_is_chosen_wherever_it_stands(order):
     data = carrying(500)
     both = data.take(np.flatnonzero(data.split > 0))
     good = Knowing("good", "validation", replace(both, split=np.ones(len(both), np.uint8)))
-    (row,) = assess(data, "writer", {"knowing": [good, Knowing("bad", "train", data)][::order]})
-    assert row["accuracy"] == 1
+    rows = assess(data, "writer", {"knowing": [good, Knowing("bad", "train", data)][::order]})
+    assert rows[0]["accuracy"] == 1
+
+
+def test_labels_of_test_images_are_not_looked_at():
+    train, validation, test = parts(carrying(500), carrying(500).z)
+    attackers = {"trees": ATTACKERS["trees"], "mine": [NearestMean()], "neighbours": ATTACKERS["neighbours"]}
+    told = attack(attackers, train, validation, test)
+    untold = attack(attackers, train, validation, (test[0], None))
+    for one, other in zip(told, untold, strict=True):
+        assert one.attacker == other.attacker
+        assert np.array_equal(one.test, other.test)
+
+
+def test_an_attack_on_some_images_is_that_attack_on_these():
+    train, validation, test = parts(carrying(500), carrying(500).z)
+    first, _ = attack({"mine": [NearestMean()]}, train, validation, test)
+    few, _ = attack({"mine": [NearestMean()]}, train, validation, (test[0][50:90], None))
+    assert first.on(slice(50, 90)).test == pytest.approx(few.test)
+    assert np.array_equal(first.on(np.arange(3)).validation, first.validation)
 
 
 def test_permuted_labels_keep_their_counts_and_lose_their_images():
@@ -152,9 +263,205 @@ def test_permuted_labels_keep_their_counts_and_lose_their_images():
     assert not np.array_equal(permuted, other)
 
 
-def test_tasks_are_the_private_label_and_the_attributes():
+# Calibration.
+
+
+@given(st.integers(2, 6), st.floats(0, 4), st.floats(0.05, 8), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_calibration_keeps_the_choice_and_costs_nothing(classes, strength, sureness, seed):
+    """However good an attacker is and however sure of itself; of some classes it may be certain that they are not."""
+    draw = np.random.default_rng(seed)
+    z = np.r_[np.arange(classes), draw.integers(0, classes, 60)]
+    beliefs = softmax(sureness * (strength * np.eye(classes)[z] + draw.normal(0, 1, (len(z), classes))), axis=1)
+    images = drawn(beliefs)
+    found, _ = attack({"says": [Says()]}, (images, z), (images, z), (images[::-1], None))
+    raw = Says().fit(images, z).predict_proba(images)
+    assert found.validation.dtype == np.float64
+    for calibrated in (found.validation, found.test):
+        assert np.isfinite(calibrated).all()
+        assert (calibrated > 0).all()
+        assert calibrated.sum(1) == pytest.approx(np.ones(len(z)))
+    assert np.array_equal(found.validation.argmax(1), raw.argmax(1))
+    assert np.array_equal(found.test, found.validation[::-1])  # the same for both, and made on validation alone
+    cost = log_loss(z, found.validation, labels=range(classes))
+    assert cost <= min(log_loss(z, raw, labels=range(classes)) + 2e-3, np.log(classes) + 1e-5)
+
+
+@pytest.mark.parametrize(("sureness", "gain"), [(6, 0.5), (0.15, 0.15)])
+def test_calibration_helps_who_is_too_sure_and_who_is_not_sure_enough(sureness, gain):
+    draw = np.random.default_rng(0)
+    z = draw.integers(0, 3, 800)
+    votes = 1.5 * np.eye(3)[z] + draw.normal(0, 1, (800, 3))
+    images = drawn(softmax(sureness * votes, axis=1))
+    told, untold = (images[:400], z[:400]), (images[400:], None)
+    found, _ = attack({"says": [Says()]}, told, told, untold)
+    raw = Says().fit(*told).predict_proba(images[400:]) + 1e-6
+    before, after = (log_loss(z[400:], p / p.sum(1, keepdims=True)) for p in (raw, found.test))
+    assert after < before - gain
+    honest = log_loss(z[400:], softmax(1.5 * votes[400:], axis=1))  # what such votes deserve, by Bayes' rule
+    assert after < honest + 0.05
+
+
+def test_who_knows_nothing_ends_at_a_blind_guess():
+    images, z = drawn(np.random.default_rng(0).dirichlet(np.full(PEOPLE, 0.2), 1000)), np.arange(1000) % PEOPLE
+    found, _ = attack({"says": [Says()]}, (images, z), (images, z), (images, None))
+    assert log_loss(z, found.test) == pytest.approx(np.log(PEOPLE), abs=2e-3)
+    assert len(np.unique(found.test.argmax(1))) == PEOPLE  # and still makes its own choices
+
+
+# The committee.
+
+
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Of those who name classes 0 ... C - 1."""
+    return float(np.mean(probabilities.argmax(1) == labels))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_committee_of_several_minds_beats_each_of_them(seed):
+    """Five attackers equally good whose errors are their own; and it is the one that is best on validation."""
+    attackers = {f"says {row}": [Says(row)] for row in range(5)}
+    (held, v), (test, z) = (believing(800, 1, 2 * seed + part, rows=5) for part in (0, 1))
+    *members, committee = attack(attackers, TRAIN, (held, v), (test, None))
+    assert [one.attacker for one in members] == list(attackers)
+    assert committee.attacker == "committee"
+    assert committee.candidates == 4  # the best two to the best five
+    assert accuracy(committee.test, z) > max(accuracy(one.test, z) for one in members) + 0.05
+    ranked = sorted(members, key=lambda one: accuracy(one.validation, v), reverse=True)
+    means = [np.mean([one.validation for one in ranked[:size]], axis=0) for size in range(2, 6)]
+    best = int(np.argmax([accuracy(mean, v) for mean in means]))
+    assert np.array_equal(committee.validation, means[best])
+    assert np.array_equal(committee.test, np.mean([one.test for one in ranked[: best + 2]], axis=0))
+
+
+def test_the_committee_has_no_place_for_who_spoils_it():
+    """Two who know something, and four who have one mistaken mind, loud enough to outvote them."""
+    good, z = believing(800, 1.5, 0, rows=2)
+    bad = drawn(
+        *[np.where(np.eye(PEOPLE)[(z + 1) % PEOPLE] + np.random.default_rng(1).random((800, 4)) > 0.9, 0.97, 0.01)] * 4
+    )
+    images = np.concatenate([bad, good], axis=1)
+    attackers = {f"says {row}": [Says(row)] for row in range(6)}
+    *members, committee = attack(attackers, TRAIN, (images[:400], z[:400]), (images[400:], None))
+    assert np.array_equal(committee.test, np.mean([one.test for one in members[4:]], axis=0))
+    assert accuracy(committee.test, z[400:]) > 0.6
+
+
+def test_a_committee_of_one_is_that_one():
+    one, committee = attack({"says": [Says()]}, TRAIN, believing(200, 1, 0), (believing(200, 1, 1)[0], None))
+    assert np.array_equal(committee.test, one.test)
+    assert (committee.attacker, committee.candidates) == ("committee", 1)
+
+
+# Classes that are not everywhere.
+
+
+def test_a_person_missing_from_training_is_never_named_and_breaks_nothing():
+    data = carrying(700)
+    attackers = {name: ATTACKERS[name] for name in ("logistic", "boosted", "svm", "cnn")}
+    train, validation, test = parts(data, data.z)
+    known = train[1] != 2
+    attacks = attack(attackers, (train[0][known], train[1][known]), validation, test)
+    for one, row in zip(attacks, attack_rows(attacks, test[1], images=(1,)), strict=True):
+        assert list(one.classes) == [0, 1, 3]
+        assert one.prior == pytest.approx(shares(train[1][known]))
+        assert one.test.shape == (200, 3)
+        present = test[1] != 2
+        assert row["accuracy"] <= present.mean()  # the others are found, and this one cannot be
+        assert row["accuracy"] > 0.9 * present.mean()
+        assert all(np.isfinite(row[name]) for name in INFORMATION)
+    assert {row["attacker"] for row in attack_rows(attacks, test[1], images=(5,))} == {*attackers, "committee"}
+
+
+def test_an_attacker_that_knows_some_people_only_gives_the_others_little():
+    class Half(NearestMean):
+        def fit(self, images, labels):
+            return super().fit(images[labels >= 2], labels[labels >= 2])
+
     data = carrying(500)
-    assert np.array_equal(task_labels(data, "writer"), data.z)
-    assert np.array_equal(task_labels(data, "digit"), data.attributes["digit"])
-    with pytest.raises(KeyError, match=r"no task 'age': the data set has \['digit', 'writer'\]"):
-        task_labels(data, "age")
+    train, validation, test = parts(data, data.z)
+    half, _ = attack({"half": [Half()]}, train, validation, test)
+    assert list(half.classes) == [0, 1, 2, 3]
+    assert set(half.test.argmax(1)) == {2, 3}
+    assert (half.test > 0).all()
+    assert accuracy(half.test, test[1]) == pytest.approx(np.mean(test[1] >= 2), abs=0.02)
+
+
+def test_names_may_be_words():
+    data = carrying(500)
+    named = np.array(["zoe", "adam", "mary", "bob"])
+    rows = [
+        assess(replace(data, attributes={"name": names}), "name", {"mine": [NearestMean()]})
+        for names in (data.z, named[data.z])
+    ]
+    assert [row["accuracy"] for row in rows[0]] == [row["accuracy"] for row in rows[1]]
+    assert rows[1][0]["accuracy"] > 0.95
+
+
+# Several images of one person.
+
+PRIOR = np.array([0.55, 0.25, 0.12, 0.08])
+
+
+def noisy(n: int, m: int, seed: int, noise: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """What the best attacker believes of m images of each of n people drawn from PRIOR, z (n,) and beliefs (n, m, C).
+
+    An image shows where its person is among four corners, and errs by `noise`; so that the mean of m errs by
+    noise / sqrt(m).
+    """
+    draw = np.random.default_rng(seed)
+    z = draw.choice(PEOPLE, n, p=PRIOR)
+    shown = np.eye(PEOPLE)[z][:, None] + draw.normal(0, noise, (n, m, PEOPLE))
+    return z, softmax(np.log(PRIOR) + shown / noise**2, axis=2)
+
+
+def known(beliefs: np.ndarray) -> Attack:
+    """An attack with these beliefs (n, C)."""
+    return Attack("bayes", np.arange(PEOPLE), PRIOR, beliefs, beliefs, 1)
+
+
+def test_more_images_are_worth_what_bayes_rule_makes_of_them():
+    """Against whoever holds one image m times less noisy. Four people, rarely seen or often: the prior counts once."""
+    z, beliefs = noisy(12000, 1, seed=0)
+    rows = attack_rows([known(beliefs[:, 0])], z, images=(1, 4, 16))
+    assert [row["m"] for row in rows] == [1, 4, 16]
+    for row in rows:
+        truth, best = noisy(40000, 1, seed=1, noise=2 / np.sqrt(row["m"]))
+        expected = accuracy(best[:, 0], truth)
+        assert row["accuracy"] == pytest.approx(
+            expected, abs=3.5 * np.sqrt(expected * (1 - expected) / row["n"]) + 0.01
+        )
+        assert row["low"] < row["accuracy"] < row["high"]
+    accuracies = [row["accuracy"] for row in rows]
+    assert accuracies == sorted(accuracies)
+    assert accuracies[-1] > accuracies[0] + 0.2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_group_is_of_one_person(seed):
+    """Everybody has five images: groups of five are exactly the persons, whatever the dealer does."""
+    draw, people = np.random.default_rng(seed), 30
+    prior, z = draw.dirichlet(np.full(people, 5)), np.repeat(np.arange(people), 5)
+    beliefs = softmax(np.log(prior) + np.eye(people)[z] + draw.normal(0, 1, (5 * people, people)), axis=1)
+    order = draw.permutation(5 * people)
+    one = Attack("bayes", np.arange(people), prior, beliefs, beliefs[order], 1)
+    (row,) = attack_rows([one], z[order], images=(5,), seed=seed)
+    total = np.log(beliefs).reshape(people, 5, people).sum(1) - 4 * np.log(prior)
+    assert (row["n"], row["accuracy"]) == (people, accuracy(total, np.arange(people)))
+    assert 0.3 < row["accuracy"] < 0.95
+
+
+def test_groups_are_dealt_the_same_for_every_attacker_and_every_time():
+    z, beliefs = noisy(300, 1, seed=5)
+    same, again, _ = attack_rows([known(beliefs[:, 0])] * 3, z, images=(4,))
+    assert same == again
+    assert [same] == attack_rows([known(beliefs[:, 0])] * 3, z, images=(4,))[:1]
+    dealt = {attack_rows([known(beliefs[:, 0])], z, images=(4,), seed=seed)[0]["accuracy"] for seed in range(8)}
+    assert len(dealt) > 1
+
+
+def test_more_images_than_anybody_has_give_no_row():
+    z, beliefs = np.repeat(np.arange(PEOPLE), [9, 3, 2, 2]), noisy(16, 1, seed=6)[1][:, 0]
+    rows = attack_rows([known(beliefs)], z, images=(1, 3, 9, 10, 500))
+    assert [(row["m"], row["n"]) for row in rows] == [(1, 16), (3, 4), (9, 1)]
+    assert [name in row for row in rows for name in INFORMATION] == [True] * 3 + [False] * 6

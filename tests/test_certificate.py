@@ -14,6 +14,7 @@ from anonrep import certificate
 from anonrep.certificate import (
     accuracy_bound,
     certify,
+    deal,
     group_bound,
     information_bound,
     plug_in_information,
@@ -308,6 +309,39 @@ def test_the_table_attack_deals_whole_groups_and_profits_from_them():
     assert shares[0] < shares[1] < shares[2]
     with pytest.raises(ValueError, match="take a smaller m"):
         table_attack(*train, codes, z, sizes=joint.shape, m=1000, rng=rng)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_each_persons_images_are_dealt_into_groups_of_their_own(people, m, seed):
+    z = np.array(people)
+    groups = deal(z, m, np.random.default_rng(seed))
+    assert groups.shape == ((np.bincount(z) // m).sum(), m)
+    assert np.issubdtype(groups.dtype, np.integer)
+    assert len(np.unique(groups)) == groups.size  # nobody's image is in two
+    owners = z[groups]
+    assert (owners == owners[:, :1]).all()
+    assert (np.diff(owners[:, 0]) >= 0).all()  # persons in order
+    assert np.array_equal(groups, deal(z, m, np.random.default_rng(seed)))
+    if m == 1:
+        assert sorted(groups.ravel()) == list(range(len(z)))  # nothing is left out
+
+
+def test_hands_differ_by_chance_alone():
+    """Every image of a person is as likely to be left out as any other, and to be beside any other."""
+    z, rng = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]), np.random.default_rng(10)
+    hands = [deal(z, 2, rng) for _ in range(2000)]
+    dealt = np.mean([np.isin(np.arange(10), hand) for hand in hands], axis=0)
+    assert dealt == pytest.approx(np.full(10, 4 / 5), abs=0.03)
+    together = np.mean([[{0, 2} <= set(group.tolist()) for group in hand] for hand in hands], axis=0).sum()
+    assert together == pytest.approx(1 / 5, abs=0.03)  # two pairs of the ten there are
+
+
+def test_whoever_has_too_few_images_is_left_out():
+    z = np.repeat([3, 5, 9], [4, 2, 7])
+    rng = np.random.default_rng(0)
+    assert np.unique(z[deal(z, 3, rng)]).tolist() == [3, 9]
+    assert deal(z, 8, rng).shape == (0, 8)
 
 
 def test_smoothed_frequencies():

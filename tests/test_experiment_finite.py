@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anonrep.attackers import NetworkAttacker
 from anonrep.checkpoints import load_players, save_players
 from anonrep.code_encoder import load_encoder, make_codebook
 from anonrep.codebook import Codebook
@@ -15,6 +14,7 @@ from anonrep.experiment_finite import answer_all, certify_releases, train_finite
 from anonrep.files import write_json
 from anonrep.finite import FiniteConfig, learn, prepare
 from anonrep.frontier import choose, promise, validation_bound
+from anonrep.network_attacker import NetworkAttacker
 from anonrep.networks import Players
 from anonrep.results import finite_codebooks
 
@@ -147,7 +147,8 @@ def test_the_encoder_on_disk_gives_the_codes_of_its_codebook(root):
 
 def test_its_description_says_how_it_came_about(root):
     facts = strict(root / "models" / "lambda-0" / "codes-4-seed-0.json")
-    assert set(facts) == {"architecture", "codes", "units", "config", "restarts", "provenance"}
+    assert set(facts) == {"architecture", "codes", "units", "lam", "seed", "config", "restarts", "provenance"}
+    assert (facts["lam"], facts["seed"]) == (0, 0)
     assert facts["architecture"] == ARCHITECTURE
     assert facts["units"] == CONFIG["units"]
     assert facts["config"] == CONFIG

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
+from anonrep import explore_html
 from anonrep.checkpoints import save_players
 from anonrep.code_encoder import CodeEncoder, make_codebook, save_encoder
 from anonrep.dataset import Dataset
 from anonrep.explore import Explorer, Pad, Walk
 from anonrep.explore_data import ALL, NEIGHBOURS, Artefacts, Missing, Run, believe, drawing, load
-from anonrep.explore_html import Curves, difference, picture
+from anonrep.explore_html import STOPS, Curves, difference, lambda_slider, picture, slider
 from anonrep.files import read_json, write_json
 from anonrep.images import to_tensor
 from anonrep.networks import Players
@@ -403,3 +405,36 @@ def test_a_lambda_without_a_run_is_said_to_have_none(tree, tmp_path):
     explorer = Explorer(opened(folder), "finite")
     explorer.lam.value = 2
     assert "There is no run at this lambda" in explorer.readout.value
+
+
+# --- the reports' slider
+
+
+def test_a_slider_has_a_stop_and_a_panel_each_and_a_rule_that_shows_it():
+    panels = {f"{i}<": f"<b>{i}</b>" for i in range(STOPS)}
+    page = BeautifulSoup(slider("s", "moves & more", panels), "html.parser")
+    stops, labels, shown = page.find_all("input"), page.find_all("label"), page.find_all(class_="panel")
+    assert len(stops) == len(labels) == len(shown) == STOPS
+    assert {stop["name"] for stop in stops} == {"s"}
+    assert [stop.has_attr("checked") for stop in stops] == [True] + [False] * (STOPS - 1)
+    assert [label["for"] for label in labels] == [stop["id"] for stop in stops]
+    assert [label.text for label in labels] == list(panels)
+    assert [panel.decode_contents() for panel in shown] == list(panels.values())
+    style = (Path(explore_html.__file__).parent / "templates/report/report.css").read_text(encoding="utf-8")
+    for i in range(1, STOPS + 1):
+        assert f"input:nth-of-type({i}):checked ~ .panel:nth-of-type({i})" in style
+    for wrong in ({}, panels | {"more": ""}):
+        with pytest.raises(ValueError, match=f"{len(wrong)} panels; expected 1 to {STOPS}"):
+            slider("s", "", wrong)
+
+
+def test_the_reports_slider_shows_every_lambda_and_what_collapsed(found):
+    for variant in SEEDS:
+        page = BeautifulSoup(lambda_slider(found, variant), "html.parser")
+        panels = page.find_all(class_="panel")
+        assert [label.text for label in page.find_all("label")] == [f"{lam:g}" for lam in LAMBDAS]
+        for lam, panel in zip(LAMBDAS, panels, strict=True):
+            lost = (variant, lam) == LOST
+            assert (WHY in panel.text) == lost
+            assert bool(panel.find("img", alt=re.compile(f"released at λ = {lam:g}$"))) != lost
+        assert len({str(panel) for panel in panels}) == len(LAMBDAS)

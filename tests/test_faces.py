@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.ensemble import ExtraTreesRegressor
 
 from anonrep import ferg, ferg_standin
-from anonrep.attackers import NetworkAttacker, on_pixels
+from anonrep.attackers import on_pixels
 from anonrep.faces.acting import EXPRESSIONS, MUSCLES
 from anonrep.faces.cast import CAST, NOBODY
 from anonrep.faces.features import Moment
@@ -18,6 +18,7 @@ from anonrep.faces.portrait import draw
 from anonrep.faces.shapes import Layer, blend, box, capsule, ellipse
 from anonrep.ferg_reader import CHARACTERS, RECORDED, SYNTHETIC, TABLE, shrink
 from anonrep.ferg_reader import EXPRESSIONS as READ
+from anonrep.network_attacker import NetworkAttacker
 
 EVERYBODY = {**CAST, "nobody": NOBODY}
 

@@ -242,6 +242,19 @@ def test_a_pipe_under_an_images_name_is_named_and_not_waited_for(tmp_path):
         read(folder)
 
 
+def test_a_name_of_any_bytes_can_be_printed(tmp_path):
+    folder = put(tmp_path / "folder", {ONE: WHOLE, name("aia", "anger", "\n2 \x1b[2J\u202e"): WHOLE})
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff.png")).write_bytes(WHOLE)
+    except OSError:
+        pytest.skip("this system has no such names")
+    _, problems = attempt(folder)
+    assert problems == [
+        f"{name('aia', 'anger', chr(92) + 'n2 ' + chr(92) + 'x1b[2J' + chr(92) + 'u202e')}: misnamed",
+        "\\udcff.png: misnamed",
+    ]
+
+
 # zips
 
 ESCAPES = ["../" * 5 + ONE, "/" + ONE, f"{TOP}../{ONE}", f"..\\..\\{ONE}", f"x//{ONE}"]
@@ -284,6 +297,15 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
         with pytest.raises(FergError, match="1 problem;"):
             read(path)
     assert asked == [ferg_reader.IMAGE_LIMIT + 1] * 2
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_entry_that_only_unpacks_whole_is_not_unpacked(tmp_path, monkeypatch, way):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", way) as archive:
+        archive.writestr(ONE, WHOLE)
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(FergError, match=r"aia_anger_1\.png: .*neither stored nor deflated: unpack the zip"):
+        read(tmp_path / "a.zip")
 
 
 def test_a_png_that_unfolds_to_gigabytes_is_refused_by_its_size(tmp_path):

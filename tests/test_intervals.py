@@ -1,9 +1,10 @@
-"""Wilson's interval: printed values, its level by simulation, its edges."""
+"""Wilson's interval: printed values, its level by simulation, alone and several at once, its edges."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from anonrep.intervals import wilson
 
@@ -68,3 +69,37 @@ def test_impossible_counts_are_refused(hits, n):
 def test_more_images_narrow_it():
     widths = [high - low for low, high in (wilson(n // 10, n) for n in (10, 100, 1000, 10000))]
     assert widths == sorted(widths, reverse=True)
+
+
+# Several at once.
+
+
+@given(st.integers(1, 3000), st.data(), st.floats(0.5, 0.999), st.integers(1, 200))
+@settings(max_examples=100, deadline=None)
+def test_one_of_several_shares_the_error_with_the_others(n, data, confidence, several):
+    """Bonferroni: each errs a k-th as often. It holds what it would hold alone."""
+    hits = data.draw(st.integers(0, n))
+    found, alone = wilson(hits, n, confidence, several), wilson(hits, n, confidence)
+    assert found == pytest.approx(wilson(hits, n, 1 - (1 - confidence) / several), abs=1e-9)
+    assert 0 <= found[0] <= alone[0] + 1e-12
+    assert alone[1] - 1e-12 <= found[1] <= 1
+    if several == 1:
+        assert found == alone
+
+
+@pytest.mark.parametrize("several", [1, 10, 100])
+@pytest.mark.parametrize("n", [1, 200])
+def test_at_the_edges_it_is_no_point_among_several_either(n, several):
+    z2 = norm.isf(0.025 / several) ** 2
+    assert wilson(0, n, simultaneous=several) == pytest.approx((0, z2 / (n + z2)), abs=1e-9)
+    assert wilson(n, n, simultaneous=several) == pytest.approx((n / (n + z2), 1), abs=1e-9)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_several_hold_all_at_once_only_if_they_are_told_how_many_they_are(together):
+    """Ten attackers with accuracies of their own; the control is ten intervals that each hold alone."""
+    truths, n = np.linspace(0.1, 0.9, 10), 500
+    low, high = np.transpose([wilson(k, n, simultaneous=len(truths) if together else 1) for k in range(n + 1)])
+    hits = np.random.default_rng(0).binomial(n, truths, (3000, len(truths)))
+    held = ((low[hits] <= truths) & (truths <= high[hits])).all(axis=1).mean()
+    assert 0.935 <= held <= 0.965 if together else held == pytest.approx(0.95**10, abs=0.04)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from anonrep.attackers import Effort, NetworkAttacker
+from anonrep.attackers import Effort
 from anonrep.dataset import Dataset
 from anonrep.naturalness import mean_ssim, naturalness, reading_accuracy, two_sample_accuracy
+from anonrep.network_attacker import NetworkAttacker
 
 SIZE = 12
 

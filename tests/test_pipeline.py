@@ -19,16 +19,19 @@ import psutil
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from test_notebook import saved_by_lab
+from test_notebook import CHROMIUM, saved_by_lab
 
 from anonrep import workspace
 from anonrep.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
 SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-8"))
-FIG2 = ("fig2", "permuted", "naturalness", "runs", "summary")
-METRICS = (*FIG2, "certificate", "kept", "epsilon")
+FIG2 = ("fig2", "controls", "naturalness", "runs", "summary")
+METRICS = (*FIG2, "certificate", "kept", "epsilon", "audit", "baselines")
+PAGES = ("index", "pendigits", "audit")
+MATRICES = (("ablation", "without"), ("audit", "methods"))
 GAMES = ("faithful", "stabilised")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 NAMES = (*GAMES, "finite")
 TRAINED = ("history.json", "runs.json", "seed-0.json", "seed-0.npz", "seed-0.safetensors", "snapshots-0.npz")
 LEARNED = ("history.json", "runs.json", "codebooks.json", "seed-0.npz", "codes-8-seed-0.npz", "codes-4-seed-0.json")
@@ -43,11 +46,15 @@ OUTPUTS = [
     *(f"models/finite/lambda-{lam}/{file}" for lam in (0, 1) for file in LEARNED),
     *(f"build/assess/{name}-{lam}.json" for name in NAMES for lam in (0, 1)),
     *(f"build/ablation/{name}.json" for name in SETTING["ablation"]["without"]),
+    *(f"build/baselines/{name}.json" for name in SETTING["audit"]["methods"]),
+    "models/baselines/gaussian_noise/0.5-0.npz",
+    "build/outsiders.json",
     *(f"reports/metrics/{name}.json" for name in METRICS),
     "reports/figures/fig2.svg",
     "reports/figures/fig2.png",
     "reports/figures/frontier.svg",
-    "reports/pendigits.html",
+    "reports/figures/pareto.svg",
+    *(f"reports/{name}.html" for name in PAGES),
     "dvc.lock",
 ]
 
@@ -144,10 +151,10 @@ def change_parameters(folder: Path, **values: object) -> str:
 def test_every_stage_ran_once_and_left_what_it_should(pipeline):
     folder, log = pipeline
     assert sorted(stages_run(log)) == sorted(lock(folder))
-    assert len(set(stages_run(log))) == 21 + len(SETTING["ablation"]["without"])
+    assert len(set(stages_run(log))) == 24 + sum(len(SETTING[part][names]) for part, names in MATRICES)
     assert not [path for path in OUTPUTS if not (folder / path).is_file()]
     pages = {path.stem for path in (folder / "build/runs").glob("*.html")}
-    assert pages == {stage.replace("@", "-") for stage in lock(folder)} - {"notebooks", "report"}
+    assert pages == {stage.replace("@", "-") for stage in lock(folder)} - {"notebooks", "report", "audit", "index"}
     hidden = [path for part in ("build", "data/processed", "models", "reports") for path in (folder / part).rglob(".*")]
     assert not hidden, "temporary files were left"
 
@@ -164,17 +171,18 @@ def test_the_rows_hold_the_whole_grid_and_both_controls(done):
     runs = rows(done, "runs")
     grid = [(name, lam, 0) for name in NAMES for lam in (0, 1)]
     assert [(row["variant"], row["lam"], row["seed"]) for row in runs] == grid
-    accuracy = rows(done, "fig2") + rows(done, "permuted")
+    accuracy = rows(done, "fig2") + rows(done, "controls")
     assert {row["variant"] for row in rows(done, "fig2") if row["lam"] is None} == {"raw"}
-    assert {(row["variant"], row["lam"]) for row in rows(done, "permuted")} == {("permuted", None)}
+    assert {(row["variant"], row["lam"]) for row in rows(done, "controls")} == {("permuted", None), ("constant", None)}
     attackers = {
         (variant, task): {row["attacker"] for row in accuracy if (row["variant"], row["task"]) == (variant, task)}
         for variant in ("raw", "permuted", "stabilised", "finite")
         for task in ("writer", "digit")
     }
     for (variant, task), found in attackers.items():
+        more = {"majority", "logistic", "boosted", "mlp"} if task == "writer" else set()
         large = {"cnn_large"} if task == "writer" and variant != "finite" else set()
-        assert found == {"cnn", "trees", "svm", "neighbours"} | large
+        assert found == {"cnn", "trees", "svm", "neighbours", "committee"} | more | large
     for row in accuracy:
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["n"] == (Dataset.load(done / "data/processed/pendigits.npz").split == 2).sum() == 100
@@ -204,11 +212,30 @@ def test_the_certificate_has_every_release_of_fixed_pictures_and_no_attacker_bre
             assert row["accuracy"] <= finite[row["lam"], 8, 1]
 
 
+def test_the_audit_has_every_kind_of_attacker_and_every_baseline(done):
+    audit = rows(done, "audit")
+    assert {row["method"] for row in audit} == {"raw", "permuted", "constant", "stabilised", "finite"}
+    assert {row["knowledge"] for row in audit} == {"release", "raw", "unseen", "as few"}
+    assert {row["m"] for row in audit} >= {1, 5}
+    releases = rows(done, "baselines")
+    keys = {"dataset", "method", "setting", "seed", "worst_attacker", "utility", "naturalness", "source"}
+    assert all(keys <= set(row) for row in releases)
+    found = [(row["method"], row["setting"]) for row in releases]
+    assert found == [
+        *[(name, lam) for name in ("stabilised", "finite") for lam in (0, 1)],
+        *[("maximum_entropy", 1), ("gaussian_noise", 0.1), ("gaussian_noise", 0.5), ("leace", None)],
+    ]
+    worst = {(row["method"], row["setting"]): row["worst_attacker"] for row in releases}
+    for row in rows(done, "fig2"):
+        if row["task"] == "writer" and row["variant"] != "raw":
+            assert row["accuracy"] <= worst[row["variant"], row["lam"]]
+
+
 def test_a_collapsed_run_is_nowhere_reported_as_private(done):
     lost = {row["variant"]: row["collapsed"] for row in rows(done, "runs")}
     assert "constant" in lost["faithful"]
     assert lost["stabilised"] is None
-    for name in ("fig2", "naturalness"):
+    for name in ("fig2", "naturalness"):  # and of the audit's rows, above
         assert {"faithful"} & {row["variant"] for row in rows(done, name)} == set()
         assert {"stabilised"} <= {row["variant"] for row in rows(done, name)}
     assert "faithful" not in json.loads(metrics(done)["summary"])
@@ -229,7 +256,7 @@ def test_a_release_says_where_it_came_from_and_keeps_labels_and_split(done):
 
 
 def test_the_stand_in_is_named_everywhere(done):
-    for name in set(METRICS) - {"permuted", "summary"}:
+    for name in set(METRICS) - {"controls", "summary"}:
         assert {row["source"] for row in rows(done, name)} == {"standin"}
     assert json.loads(metrics(done)["summary"])["source"] == "standin"
 
@@ -246,8 +273,11 @@ def test_the_report_says_synthetic_smoke_and_collapsed(done):
     assert not re.search(r"\bnan\b", text), "an empty mean reached the page"
 
 
-def test_the_report_is_one_file_that_asks_for_nothing(done):
-    text = (done / "reports/pendigits.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", PAGES)
+def test_a_report_is_one_file_that_asks_for_nothing(done, name):
+    text = (done / f"reports/{name}.html").read_text(encoding="utf-8")
+    assert "synthetic stand-in" in text
+    assert "Traceback" not in text
     page = BeautifulSoup(text, "html.parser")
     assert not page.find_all(["script", "link", "iframe", "object"])
     for element in page.find_all(True):
@@ -255,7 +285,37 @@ def test_the_report_is_one_file_that_asks_for_nothing(done):
             assert element.get(attribute, "data:").startswith("data:"), element.name
     assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", text)
     assert all(image.get("alt") for image in page.find_all("img"))
-    assert len(page.find_all("img")) >= 4
+    assert len(page.find_all("img")) >= 2
+    for link in page.find_all("a", href=True):  # to a place on the page, or to another report
+        assert link["href"].startswith("#") or (done / "reports" / link["href"]).is_file(), link["href"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_reports_in_a_browser_ask_for_nothing_fit_a_phone_and_slide_by_keyboard(done):
+    from playwright.sync_api import sync_playwright
+
+    requests, complaints = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        for name, width in ((name, width) for name in PAGES for width in (360, 1280)):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.context.set_offline(True)
+            page.on("request", lambda request: requests.append(request.url))
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto((done / f"reports/{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+            assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+            if name == "pendigits":
+                panels = page.locator(".slider").first.locator(".panel")
+                assert [panels.nth(i).is_visible() for i in (0, 1)] == [True, False]
+                page.locator(".slider input").first.focus()
+                page.keyboard.press("ArrowRight")
+                assert [panels.nth(i).is_visible() for i in (0, 1)] == [False, True]
+            page.close()
+        browser.close()
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+    assert not complaints
 
 
 def test_dvc_knows_the_metrics_and_the_plots(done):
@@ -295,7 +355,7 @@ def test_a_changed_cell_runs_its_stage_again(copy):
 def test_another_lambda_makes_its_own_stages_stale_and_taking_it_back_none(copy):
     before = change_parameters(copy, lambdas=[0, 0.5, 1])
     own = {*(f"train@{name}-0.5" for name in GAMES), "finite@0.5", *(f"assess@{name}-0.5" for name in NAMES)}
-    assert status(copy) == own | {"certify", "epsilon", "fig2", "report"}
+    assert status(copy) == own | {"certify", "epsilon", "fig2", "report", "audit"}
     (copy / "params.yaml").write_text(before, encoding="utf-8")
     assert status(copy) == set()
 
@@ -316,7 +376,7 @@ def test_a_lambda_taken_away_leaves_no_ghost_and_comes_back_from_the_cache(copy)
     (copy / "params.yaml").write_text(parameters, encoding="utf-8")
     run(copy, "dvc", "repro", "fig2")
     assert metrics(copy) == numbers
-    assert status(copy) <= {"report", "epsilon"}
+    assert status(copy) <= {"report", "epsilon", "audit", "index"}
 
 
 # The same again, whatever happens.
@@ -387,7 +447,7 @@ def with_signal(process: psutil.Process, number: int) -> None:
 
 
 def test_notebooks_run_with_the_parameters_they_show_and_make_nothing_stale(copy):
-    for name in ("train", "finite", "assess", "epsilon", "pendigits"):
+    for name in ("train", "finite", "assess", "epsilon", "pendigits", "baseline", "outsiders", "audit", "index"):
         run(copy, "anonrep.notebook", "run", f"notebooks/{name}.ipynb", "--as", f"lab-{name}")
         assert (copy / f"build/runs/lab-{name}.html").is_file()
     assert (copy / "build/lab/train/seed-0.npz").is_file()

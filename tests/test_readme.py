@@ -35,12 +35,13 @@ def test_committed_results_are_real():
     """What the README shows comes from the real data at the full setting, never from the stand-in."""
     rows = read_json(ROOT / "reports" / "metrics" / "fig2.json")
     assert {row["source"] for row in rows} == {"uci"}
-    assert {row["source"] for row in read_json(ROOT / "reports" / "metrics" / "certificate.json")} == {"uci"}
+    for name in ("certificate", "kept", "controls"):
+        assert {row["source"] for row in read_json(ROOT / "reports" / "metrics" / f"{name}.json")} == {"uci"}, name
     assert (ROOT / "reports" / "figures" / "fig2.png").exists()
 
 
 def test_no_attacker_breaks_a_committed_certificate():
-    """Every attacker of the suite, on every finite release: never above the bound for one image."""
+    """Every attacker of the suite, on every finite release: never above the bound, for one image or for several."""
     metrics = ROOT / "reports" / "metrics"
     certificate = pd.DataFrame(read_json(metrics / "certificate.json"))
     one = certificate[certificate.m == 1]
@@ -61,7 +62,7 @@ def test_the_committed_results_reach_what_was_to_be_reached():
     accuracy, natural = (pd.DataFrame(read_json(metrics / f"{name}.json")) for name in ("fig2", "naturalness"))
     raw = accuracy[accuracy.variant == "raw"].groupby(["task", "attacker"]).accuracy.mean()
     assert raw["digit"].max() >= 0.99
-    assert raw["writer"].max() >= 0.5
+    assert raw["writer"].max() >= 0.6
     table = trade_off(accuracy, natural, "writer", "digit")
     good = table[(table.variant == "stabilised") & (table.kept_cnn >= 0.95) & (table.naturalness >= 0.85)]
     assert good.private_cnn.min() <= 0.15

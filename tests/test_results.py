@@ -22,32 +22,38 @@ TASKS = ("writer", "digit")
 WHY = "collapsed in epoch 2 of the privacy phase: the output was all but constant"
 
 
-def attacked(variant: str, lam: float | None, seed: int, **accuracies: float) -> list[dict]:
-    """Rows of `fig2.json`: `cnn_writer=0.1` is the attacker cnn on the task writer."""
+def attacked(variant: str, lam: float | None, seed: int, m: int = 1, **accuracies: float) -> list[dict]:
+    """Rows of attackers that hold m images: `cnn_writer=0.1` is the attacker cnn on the task writer."""
     rows = []
     for name, accuracy in accuracies.items():
         attacker, task = name.rsplit("_", 1)
         interval = {"low": accuracy - 0.02, "high": accuracy + 0.02, "n": 1000}
-        row = {"variant": variant, "lam": lam, "seed": seed, "task": task, "attacker": attacker, "accuracy": accuracy}
-        rows.append(row | interval | {"candidates": 1, "source": "standin"})
+        key = {"variant": variant, "lam": lam, "seed": seed, "task": task, "attacker": attacker, "m": m}
+        row = {**key, "accuracy": accuracy, **interval, "attackers": len(accuracies), "candidates": 1}
+        rows.append(row | {"source": "standin"})
     return rows
 
 
 CONTROLS = [
     *attacked("raw", None, 0, cnn_writer=0.55, trees_writer=0.46, cnn_digit=0.99, trees_digit=0.98),
     *attacked("raw", None, 1, cnn_writer=0.57, trees_writer=0.48, cnn_digit=0.99, trees_digit=0.98),
+    *attacked("raw", None, 0, 5, cnn_writer=0.95, trees_writer=0.96),
     *attacked("permuted", None, 0, cnn_writer=0.03, trees_writer=0.04, cnn_digit=0.1, trees_digit=0.1),
+    *attacked("permuted", None, 0, 5, cnn_writer=0.02, trees_writer=0.05),
+    *attacked("constant", None, 0, trees_writer=0.03, trees_digit=0.1),
 ]
 
 
-def cell(variant: str, lam: float, *seeds: dict) -> dict:
-    """What stage assess writes. A seed is None where the run collapsed."""
+def cell(variant: str, lam: float, *seeds: dict, several: bool = True) -> dict:
+    """What stage assess writes; without `several` images, stage ablation. A seed is None where the run collapsed."""
     found = {"accuracy": [], "naturalness": [], "runs": []}
     for seed, accuracies in enumerate(seeds):
         key = dict(zip(KEY, (variant, lam, seed), strict=True))
         found["runs"].append({**key, "collapsed": None if accuracies else WHY, "source": "standin"})
         if accuracies:
             found["accuracy"] += attacked(variant, lam, seed, **accuracies)
+            private = dict.fromkeys((name for name in accuracies if several and name.endswith("writer")), 0.9)
+            found["accuracy"] += attacked(variant, lam, seed, 5, **private)
             natural = {"digit_accuracy": 0.9 - lam / 10, "ssim": 0.5, "two_sample_accuracy": 0.75, "source": "standin"}
             found["naturalness"].append({**key, **natural})
     return found
@@ -98,7 +104,7 @@ def test_the_grid_is_an_argument_and_stray_files_are_ignored(tmp_path):
     write_grid(tmp_path, GRID | ghost)
     (tmp_path / "assess" / "notes.json").write_text("not even JSON")
     rows = results.collect(tmp_path / "controls.json", tmp_path / "assess", ["stabilised"], [0, 0.5])
-    assert {row["variant"] for row in rows["accuracy"]} == {"raw", "permuted", "stabilised"}
+    assert {row["variant"] for row in rows["accuracy"]} == {"raw", *results.CONTROLS, "stabilised"}
     assert {row["lam"] for row in rows["accuracy"]} == {None, 0, 0.5}
     assert {(row["variant"], row["lam"]) for row in rows["runs"]} == {("stabilised", 0), ("stabilised", 0.5)}
 
@@ -143,8 +149,10 @@ def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows,
     read = {
         path.stem: json.loads(path.read_text(), parse_constant=refuse) for path in (tmp_path / "metrics").glob("*.json")
     }
-    assert read["fig2"] + read["permuted"] == sorted(rows["accuracy"], key=lambda row: row["variant"] == "permuted")
-    assert {row["variant"] for row in read["permuted"]} == {"permuted"}
+    assert set(read) == {"fig2", "controls", "naturalness", "runs", "summary"}
+    one = [row for row in rows["accuracy"] if row["m"] == 1]
+    assert read["fig2"] + read["controls"] == sorted(one, key=lambda row: row["variant"] in results.CONTROLS)
+    assert {row["variant"] for row in read["controls"]} == set(results.CONTROLS) == {"permuted", "constant"}
     assert {row["variant"] for row in read["fig2"] if row["lam"] is None} == {"raw"}
     assert read["naturalness"] == rows["naturalness"]
     assert read["runs"] == rows["runs"]
@@ -157,11 +165,25 @@ def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows,
 # Tables.
 
 
+def test_an_attacker_of_several_images_is_in_no_table_and_no_figure(rows, tmp_path):
+    """Its accuracy, the largest of all here, answers another question; it must not pass as the worst attacker's."""
+    several = [row for row in rows["accuracy"] if row["m"] > 1]
+    assert len(several) == 2 * 2 + 2 * 4  # or this would say nothing
+    accuracy, *_ = results.tables(rows)
+    assert set(accuracy.m) == {1}
+    assert len(accuracy) == len(rows["accuracy"]) - len(several)
+    without = rows | {"accuracy": [row for row in rows["accuracy"] if row["m"] == 1]}
+    for name, found in (("with", rows), ("without", without)):
+        results.write_metrics(found, tmp_path / name, *TASKS)
+    for path in (tmp_path / "with").iterdir():
+        assert path.read_bytes() == (tmp_path / "without" / path.name).read_bytes(), path.name
+
+
 def test_the_worst_attacker_is_the_best_on_average_over_the_seeds_it_was_set_on(rows):
     accuracy, *_ = results.tables(rows)
     worst = results.worst(accuracy, "writer").set_index(list(KEY)).sort_index()
     assert set(worst.attacker["stabilised", 0.0]) == {"trees"}
-    assert len(worst) == 4 + 1 + 2  # released, permuted, raw
+    assert len(worst) == 4 + 2 + 2  # released, permuted and constant, raw
     assert set(results.worst(accuracy, "digit").task) == {"digit"}
     first = accuracy[(accuracy.variant == "stabilised") & (accuracy.task == "writer") & (accuracy.lam == 0)].iloc[[0]]
     rare = pd.concat([accuracy, first.assign(attacker="patient", accuracy=0.9)])
@@ -228,12 +250,13 @@ def test_the_headline_admits_that_nothing_keeps_enough(table, rows):
 def test_the_attackers_table_shows_the_release_between_its_controls(rows):
     accuracy, *_ = results.tables(rows)
     found = report.attackers_table(accuracy, "stabilised", 0, "writer")
-    assert list(found.columns) == ["released images", "raw images", "permuted labels"]
+    assert list(found.columns) == ["released images", "raw images", "permuted labels", "constant image"]
     assert list(found.index) == ["cnn", "trees"]
     assert found.loc["cnn"].to_list() == [
         "33.0 % (28.0 to 38.0; 2)",
         "56.0 % (53.0 to 59.0; 2)",
         "3.0 % (1.0 to 5.0; 1)",
+        "–",  # not set on a constant image here
     ]
 
 
@@ -248,7 +271,7 @@ def test_the_trade_off_table_keeps_every_row_and_names_the_worst_attacker(table)
 
 def test_the_ablation_table_has_no_number_for_what_collapsed():
     cells = {
-        "nothing": cell("nothing", 1, dict(cnn_writer=0.1, trees_writer=0.3, cnn_digit=0.96)),
+        "nothing": cell("nothing", 1, dict(cnn_writer=0.1, trees_writer=0.3, cnn_digit=0.96), several=False),
         "r1": cell("r1", 1, None),
     }
     found = report.ablation_table(cells, *TASKS)

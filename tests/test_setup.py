@@ -16,7 +16,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-KNOW_THE_PARAMETERS = {"project.py", "workspace.py"}  # one looks for the file, the other writes it for a working copy
+# the first looks for the file, the second says what it may hold, the third writes it for a working copy
+KNOW_THE_PARAMETERS = {"project.py", "schema.py", "workspace.py"}
 
 
 def locked() -> dict[str, Version]:

@@ -168,15 +168,20 @@ def table_attack(
     """
     prior = np.log(smoothed(z_train, sizes[0]))
     likelihood = np.log([smoothed(codes_train[z_train == person], sizes[1]) for person in range(sizes[0])])
-    hits = groups = 0
-    for person in np.unique(z):
-        own = rng.permutation(codes[z == person])
-        held = own[: len(own) // m * m].reshape(-1, m)
-        named = (prior[:, None] + likelihood[:, held].sum(axis=2)).argmax(axis=0)
-        hits, groups = hits + int((named == person).sum()), groups + len(held)
-    if groups == 0:
+    groups = deal(z, m, rng)
+    if not len(groups):
         raise ValueError(f"no person has {m} held-out images: expected at least one who has; take a smaller m")
-    return hits, groups
+    named = (prior[:, None] + likelihood[:, codes[groups]].sum(axis=2)).argmax(axis=0)
+    return int((named == z[groups[:, 0]]).sum()), len(groups)
+
+
+def deal(z: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
+    """Each person's images dealt at random into disjoint groups of m, a rest of fewer left out: int64 (groups, m).
+
+    `z`: (n,). Rows are positions in it, persons in order.
+    """
+    own = [rng.permutation(np.flatnonzero(z == person)) for person in np.unique(z)]
+    return np.concatenate([index[: len(index) // m * m].reshape(-1, m) for index in own])
 
 
 def _check_level(delta: float) -> None:

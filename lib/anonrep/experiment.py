@@ -7,19 +7,20 @@ also the release `seed-N.npz` and the watched images through the epochs, `snapsh
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from anonrep.assessment import assess
-from anonrep.attackers import Effort, NetworkAttacker, suite
+from anonrep.attackers import FEW, PAPERS, Effort, suite
 from anonrep.checkpoints import load_players, save_players
 from anonrep.dataset import Dataset
 from anonrep.files import read_json, replacing, write_json
 from anonrep.game import GameConfig
 from anonrep.naturalness import naturalness
+from anonrep.network_attacker import NetworkAttacker
 from anonrep.networks import Players
 from anonrep.pretraining import reconstruct
 from anonrep.training import play, prepare
@@ -95,31 +96,59 @@ def train_lambda(
 
 
 def assess_controls(
-    data: Dataset, tasks: Sequence[str], seeds: Sequence[int], effort: dict, *, out: str | Path, device: str = "auto"
+    data: Dataset,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    effort: dict,
+    *,
+    images: Sequence[int] = (1,),
+    out: str | Path,
+    device: str = "auto",
 ) -> None:
-    """The two controls of every table, raw images and permuted labels, and the reader that judges naturalness.
+    """The controls of every table, raw images, permuted labels and a constant image, and the reader of naturalness.
 
     Writes `controls.json` and the reader's weights `reader.safetensors` to the folder `out`. `tasks`: the private task
-    first, then what the release should keep. Permuted labels are drawn for the first seed alone.
+    first, then what the release should keep; `images`: how many of one person an attacker holds. The whole suite is set
+    on raw images with the first seed and on permuted labels; FEW of it on raw images with other seeds and on the
+    constant image, in which there is nothing to be found.
     """
     out, device, effort = Path(out), pick_device(device), Effort(**effort)
-    rows = []
+    blank = data.released(np.full_like(data.images, data.images.mean().round()))
+    rows, options = [], {"effort": effort, "device": device, "images": images, "lam": None}
     for seed in seeds:
-        rows += _attacked(data, tasks, effort, seed, device, variant="raw", lam=None)
-    rows += _attacked(data, tasks, effort, seeds[0], device, variant="permuted", lam=None, permute=True)
+        rows += attacked(data, tasks, seed=seed, everyone=seed == seeds[0], variant="raw", **options)
+    rows += attacked(data, tasks, seed=seeds[0], variant="permuted", permute=True, **options)
+    rows += attacked(blank, tasks, seed=seeds[0], everyone=False, variant="constant", **options)
     train = data.subset("train")
     reader = NetworkAttacker(epochs=effort.reader_epochs, device=device).fit(train.images, train.attributes[tasks[1]])
     reader.save(out / "reader.safetensors")
     write_json(out / "controls.json", rows)
 
 
-def _attacked(data, tasks, effort: Effort, seed: int, device: str, *, variant, lam, permute=False) -> list[dict]:
-    """Every attacker's row on every task; what is to be kept is not attacked by the large network."""
+def attacked(
+    release: Dataset,
+    tasks: Sequence[str],
+    *,
+    effort: Effort,
+    seed: int,
+    device: str,
+    images: Sequence[int] = (1,),
+    everyone: bool = True,
+    permute: bool = False,
+    **key: object,
+) -> list[dict]:
+    """Every attacker's row on every task (`assessment.assess`), led by `key` and the seed.
+
+    The private label is attacked by everyone, what is to be kept by FEW and with one image; where not `everyone` is
+    asked for, by FEW and by the paper's own.
+    """
     rows = []
     for task in tasks:
-        attackers = suite(effort if task == tasks[0] else replace(effort, large_epochs=0), seed=seed, device=device)
-        found = assess(data, task, attackers, permute=seed if permute else None)
-        rows += [{"variant": variant, "lam": lam, "seed": seed, **row, "source": data.source} for row in found]
+        attackers, private = suite(effort, seed=seed, device=device), task == tasks[0]
+        if not (private and everyone):
+            attackers = {name: attackers[name] for name in (FEW if private or everyone else PAPERS)}
+        found = assess(release, task, attackers, permute=seed if permute else None, images=images if private else (1,))
+        rows += [{**key, "seed": seed, **row, "source": release.source} for row in found]
     return rows
 
 
@@ -129,6 +158,7 @@ def assess_runs(
     effort: dict,
     variant: str,
     *,
+    images: Sequence[int] = (1,),
     runs: str | Path,
     controls: str | Path,
     out: str | Path,
@@ -136,20 +166,20 @@ def assess_runs(
 ) -> None:
     """Every attacker against every seed's release in the folder `runs`, and its naturalness: one JSON file `out`.
 
-    The large network goes for the first release alone, for it takes longer than all the others together. A
-    collapsed run keeps its place in `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
+    The whole suite goes for the first release, FEW of it for those of other seeds. A collapsed run keeps its place in
+    `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
     """
     runs, device, effort = Path(runs), pick_device(device), Effort(**effort)
     reader = NetworkAttacker(device=device).load(Path(controls) / "reader.safetensors")
     accuracy, natural, found = [], [], []
     for run in read_json(runs / "runs.json"):
-        key = {"variant": variant, "lam": run["lam"], "seed": run["seed"]}
-        found.append({**key, "collapsed": run["collapsed"], "source": data.source})
+        seed, key = run["seed"], {"variant": variant, "lam": run["lam"]}
+        found.append({**key, "seed": seed, "collapsed": run["collapsed"], "source": data.source})
         if run["collapsed"]:
             continue
-        release = Dataset.load(runs / f"seed-{run['seed']}.npz")
-        here = replace(effort, large_epochs=0) if natural else effort
-        accuracy += _attacked(release, tasks, here, run["seed"], device, variant=variant, lam=run["lam"])
-        options = {"reader": reader, "task": tasks[1], "effort": effort, "seed": run["seed"], "device": device}
-        natural.append({**key, **naturalness(data, release, **options), "source": data.source})
+        release = Dataset.load(runs / f"seed-{seed}.npz")
+        options = {"effort": effort, "seed": seed, "device": device}
+        accuracy += attacked(release, tasks, images=images, everyone=not natural, **options, **key)
+        judged = naturalness(data, release, reader=reader, task=tasks[1], **options)
+        natural.append({**key, "seed": seed, **judged, "source": data.source})
     write_json(out, {"accuracy": accuracy, "naturalness": natural, "runs": found})

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from anonrep.attackers import NetworkAttacker
 from anonrep.checkpoints import load_players
 from anonrep.code_encoder import draw_codes, make_codebook, save_encoder
 from anonrep.codebook import Codebook, kmeans_codes, medoids, second_codes, substitution_codebook
@@ -20,6 +19,7 @@ from anonrep.experiment import pick_device
 from anonrep.files import read_json, write_json
 from anonrep.finite import FiniteConfig, learn, prepare
 from anonrep.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
+from anonrep.network_attacker import NetworkAttacker
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
 from anonrep.results import finite_codebooks, load_codebook
@@ -57,7 +57,8 @@ def train_finite(
             key, path = {"lam": lam, "codes": k, "seed": seed}, out / f"codes-{k}-seed-{seed}"
             codebook.save(path.with_suffix(".npz"))
             architecture = read_json(start / f"seed-{seed}.json")["architecture"]
-            save_encoder(path, encoder, architecture, config=config, restarts=restarts, provenance=data.provenance)
+            how = {"lam": lam, "seed": seed, "config": config, "restarts": restarts, "provenance": data.provenance}
+            save_encoder(path, encoder, architecture, **how)
             (chosen,) = [row for row in restarts if row["chosen"]]
             codebooks.append({**key, **chosen, "validation_bound": validation_bound(data, codebook.codes)})
             history += [{**key, **row} for row in steps]

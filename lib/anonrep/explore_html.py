@@ -3,14 +3,14 @@
 import html
 import io
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from anonrep.explore_data import NEIGHBOURS, Artefacts, Numbers
+from anonrep.explore_data import ALL, NEIGHBOURS, Artefacts, Numbers, Run
 from anonrep.plots import COLOURS, figure2
 from anonrep.results import certified, percent, worst
 
@@ -67,11 +67,14 @@ def note(text: str) -> str:
     return f'<p style="line-height:1.4; margin:4px 0; max-width:52em">{html.escape(text)}</p>'
 
 
-def before_and_after(found: Artefacts, chosen: Sequence[int], released: np.ndarray | None, lam: float) -> str:
+def before_and_after(
+    found: Artefacts, chosen: Sequence[int], released: np.ndarray | None, lam: float, width: int = 60
+) -> str:
     """Images, what becomes of them and the difference, a column each; without a release, the images alone.
 
     chosen    positions in the data set
     released  uint8 (N, H, W), the whole data set as released
+    width     of an image, about, in pixels
     """
     if not chosen:
         return note(f"Among the test images no {found.private} like that has drawn this {found.kept}.")
@@ -84,7 +87,7 @@ def before_and_after(found: Artefacts, chosen: Sequence[int], released: np.ndarr
         label = f"difference<br><small>{added}<br>{taken}</small>"
         rows += [(f"released at λ = {lam:g}", after)]
         rows += [(label, [(change, f"{name}, difference") for change, name in zip(changes, names, strict=True)])]
-    return table([*rows, ("", [_two_lines(name) for name in names])])
+    return table([*rows, ("", [_two_lines(name) for name in names])], width)
 
 
 def readout(found: Artefacts, before: Numbers, after: Numbers | None, collapsed: str | None) -> str:
@@ -116,6 +119,38 @@ def _value(numbers: Numbers, field: str) -> str:
     value = getattr(numbers, field)
     name = f"<br><small>{numbers.attacker}</small>" if field == "worst" else ""
     return "–" if value is None else percent(value) + name
+
+
+STOPS = 12  # of a slider; report.css has a rule for each
+
+
+def slider(name: str, label: str, panels: Mapping[str, str]) -> str:
+    """A slider for a page without scripts: stops, one of them chosen by touch or by the arrow keys, show a panel each.
+
+    name    of the slider on its page;  label  what moves;  panels  at most STOPS: a stop's text to HTML
+    """
+    if not 1 <= len(panels) <= STOPS:
+        raise ValueError(f"{len(panels)} panels; expected 1 to {STOPS}")
+    stops = ""
+    for i, stop in enumerate(panels):
+        checked = " checked" if i == 0 else ""
+        stops += f'<input type="radio" name="{name}" id="{name}-{i}"{checked}>'
+        stops += f'<label for="{name}-{i}">{html.escape(stop)}</label>'
+    shown = "".join(f'<div class="panel scroll" tabindex="-1">{panel}</div>' for panel in panels.values())
+    title = f'<span class="moves" id="{name}">{html.escape(label)}</span>'
+    return f'<div class="slider" role="radiogroup" aria-labelledby="{name}">{title}{stops}{shown}</div>'
+
+
+def lambda_slider(found: Artefacts, variant: str) -> str:
+    """A variant's first seed through every lambda: test images, one for each value of what is to be kept, before and
+    after, and what was measured. A lambda that collapsed says so and shows no numbers."""
+    run, raw = Run(found, variant, found.seeds(variant)[0]), found.numbers("raw")
+    chosen, panels = found.choose(ALL, ALL), {}
+    for lam in found.lambdas:
+        numbers = found.numbers(variant, lam, run.seed) if lam in run.releases else None
+        images = before_and_after(found, chosen, run.releases.get(lam), lam, width=40)
+        panels[f"{lam:g}"] = images + readout(found, raw, numbers, run.collapsed.get(lam))
+    return slider(f"lambda-{variant}", f"{variant}, seed {run.seed}: λ", panels)
 
 
 def verdict(found: Artefacts, after: Numbers | None, collapsed: str | None) -> str:

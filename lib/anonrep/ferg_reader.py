@@ -39,12 +39,18 @@ class FergError(ValueError):
     """What is wrong with a folder or a zip; `problems` has a line for each file."""
 
     def __init__(self, path: Path, problems: list[str]) -> None:
+        problems = [_printable(problem) for problem in problems]
         shown = problems[:SHOWN] + ([f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])
         super().__init__(
             f"{path}: {len(problems)} problem{'s' * (len(problems) > 1)}; expected {SIZE} x {SIZE} PNG images named "
             "like aia/aia_anger/aia_anger_1.png. Mend or remove:\n" + "\n".join(shown)
         )
         self.problems = problems
+
+
+def _printable(text: str) -> str:
+    """A file's name may hold anything: a line end, a terminal's commands, bytes that are no UTF-8."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,9 @@ def _zip(archive: zipfile.ZipFile) -> Iterator[_File]:
 def _unzip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
     if entry.flag_bits & 1:
         raise ValueError("locked by a password: unpack the zip and read the folder")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # zipfile unpacks the others whole, whatever it is asked for: gigabytes from one kilobyte
+        raise ValueError("neither stored nor deflated: unpack the zip and read the folder")
     with archive.open(entry) as stream:
         return stream.read(most)  # the size that a zip declares may be a lie
 

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from anonrep.assessment import assess, task_labels
-from anonrep.attackers import Effort, NetworkAttacker, suite
+from anonrep.attackers import Effort, suite
 from anonrep.certificate import accuracy_bound, certify, smoothed, table_attack
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.kept import kept_by_code
+from anonrep.network_attacker import NetworkAttacker
 from anonrep.seeds import numpy_generator
 
 

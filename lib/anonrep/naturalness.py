@@ -4,8 +4,9 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from anonrep.assessment import task_labels
-from anonrep.attackers import Effort, NetworkAttacker
+from anonrep.attackers import Effort
 from anonrep.dataset import Dataset
+from anonrep.network_attacker import NetworkAttacker
 
 
 def reading_accuracy(reader: NetworkAttacker, release: Dataset, task: str) -> float:

@@ -19,6 +19,11 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     display(SVG(plots.svg(figure)), metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
 
 
+def show_saved(path: str | Path, alt: str, caption: str = "") -> None:
+    """`show` for a figure that is saved as SVG."""
+    display(SVG(filename=str(path)), metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
+
+
 REASONS = {
     "kl": "phase (i) trains a variational autoencoder: its decoder draws a digit for any code near its data's",
     "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
@@ -133,15 +138,16 @@ def trade_off_table(table: pd.DataFrame, private: str, kept: str) -> pd.DataFram
 
 
 def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str) -> pd.DataFrame:
-    """Every attacker on one release beside both controls: mean accuracy over seeds, in brackets from the lowest to the
+    """Every attacker on one release beside the controls: mean accuracy over seeds, in brackets from the lowest to the
     highest end of the seeds' Wilson intervals, and how many seeds the attacker was set on."""
     rows = accuracy[accuracy.task == task]
     columns = {
         "released images": rows[(rows.variant == variant) & (rows.lam == lam)],
         "raw images": rows[rows.variant == "raw"],
         "permuted labels": rows[rows.variant == "permuted"],
+        "constant image": rows[rows.variant == "constant"],
     }
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             name: {
                 attacker: f"{percent(mine.accuracy.mean())} "
@@ -150,22 +156,17 @@ def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str)
             }
             for name, found in columns.items()
         }
-    ).rename_axis("attacker")
+    )
+    return table.fillna("–").rename_axis("attacker")
 
 
 def cell(accuracy: list, naturalness: list, runs: list, variant: str, lam: float, seeds: Sequence[int]) -> dict:
-    """The grid's own rows at one lambda in the form of a cell of stage `ablation`, without the large network."""
+    """The grid's own rows at one lambda in the form of a cell of stage `ablation`."""
     if not any((run["variant"], run["lam"]) == (variant, lam) for run in runs):
         raise ValueError(f"no run of {variant} at lambda {lam:g}: ablation.lam must be one of the grid's lambdas")
     kinds = {"accuracy": accuracy, "naturalness": naturalness, "runs": runs}
     return {
-        kind: [
-            row
-            for row in rows
-            if (row["variant"], row["lam"]) == (variant, lam)
-            and row["seed"] in seeds
-            and row.get("attacker") != "cnn_large"
-        ]
+        kind: [row for row in rows if (row["variant"], row["lam"]) == (variant, lam) and row["seed"] in seeds]
         for kind, rows in kinds.items()
     }
 
@@ -179,7 +180,8 @@ def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.Dat
         if collapsed:
             rows.append(row | {"outcome": collapsed[0]})
             continue
-        accuracy, natural = pd.DataFrame(cell["accuracy"]), pd.DataFrame(cell["naturalness"])
+        accuracy = pd.DataFrame([row for row in cell["accuracy"] if row["m"] == 1])
+        natural = pd.DataFrame(cell["naturalness"])
         cnn, mine = accuracy[accuracy.attacker == "cnn"], accuracy[accuracy.task == private]
         rows.append(
             row

@@ -10,6 +10,8 @@ from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.files import read_json, write_json
 
+CONTROLS = ("permuted", "constant")  # where every attacker must fail
+
 
 def collect(
     controls: str | Path, folder: str | Path, names: Sequence[str], lambdas: Sequence[float]
@@ -27,16 +29,17 @@ def collect(
 
 
 def tables(rows: dict[str, list]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """`collect`'s accuracy, naturalness and runs as tables."""
-    return tuple(pd.DataFrame(rows[kind]) for kind in ("accuracy", "naturalness", "runs"))
+    """`collect`'s accuracy, naturalness and runs as tables; of the attackers, those who hold one image."""
+    accuracy = [row for row in rows["accuracy"] if row["m"] == 1]
+    return pd.DataFrame(accuracy), pd.DataFrame(rows["naturalness"]), pd.DataFrame(rows["runs"])
 
 
 def write_metrics(rows: dict[str, list], folder: str | Path, private: str, kept: str) -> None:
-    """The metrics files as rows: fig2.json (raw images as `lam` null), permuted.json, naturalness.json and runs.json;
-    and summary.json, nested for `dvc metrics`."""
-    folder = Path(folder)
-    write_json(folder / "fig2.json", [row for row in rows["accuracy"] if row["variant"] != "permuted"])
-    write_json(folder / "permuted.json", [row for row in rows["accuracy"] if row["variant"] == "permuted"])
+    """The metrics files as rows: fig2.json (raw images as `lam` null), controls.json (permuted labels and a constant
+    image), naturalness.json and runs.json; and summary.json, nested for `dvc metrics`."""
+    folder, one = Path(folder), [row for row in rows["accuracy"] if row["m"] == 1]
+    write_json(folder / "fig2.json", [row for row in one if row["variant"] not in CONTROLS])
+    write_json(folder / "controls.json", [row for row in one if row["variant"] in CONTROLS])
     for kind in ("naturalness", "runs"):
         write_json(folder / f"{kind}.json", rows[kind])
     accuracy, naturalness, _ = tables(rows)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from anonrep.checks import read
 from anonrep.files import write_text
 from anonrep.project import root
 
@@ -45,7 +46,7 @@ def make(project: Path, setting: str, folder: Path) -> None:
     if not source.is_file():
         known = sorted(path.stem for path in source.parent.glob("*.yaml"))
         raise FileNotFoundError(f"there is no setting {setting!r}; there are {', '.join(known) or 'none'}")
-    params = merged(_read(project / "params.yaml"), _read(source))
+    params = merged(read(project / "params.yaml") or {}, read(source) or {})
     folder.mkdir(parents=True, exist_ok=True)
     _write_changed(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
     _link(project / LINKED, folder / LINKED)
@@ -58,10 +59,6 @@ def make(project: Path, setting: str, folder: Path) -> None:
     for name in COPIED:  # after `dvc init`, which writes a .dvcignore of its own
         if (project / name).exists():
             _copy(project / name, folder / name)
-
-
-def _read(path: Path) -> dict:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,0 +1,257 @@
+"""A trained anonymiser applied to a folder of new images: PNG files that say nothing else, and a privacy card.
+
+A model is named by its path without suffix, as `save_encoder` and `save_players` take it; a finite release has its
+pictures beside it, `path`.npz, and what an audit found lies in `path`.audit.json.
+"""
+
+import csv
+import hashlib
+import io
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from anonrep import privacy_card
+from anonrep.checkpoints import load_players
+from anonrep.code_encoder import load_encoder
+from anonrep.codebook import Codebook
+from anonrep.experiment import pick_device
+from anonrep.files import read_json, replacing
+from anonrep.image_reader import Pictures, read
+from anonrep.pretraining import reconstruct
+
+REFUSALS = ("collapsed", "unaudited")
+
+
+class ReleaseRefused(ValueError):
+    """A model that should not release anything; `reasons` are among REFUSALS."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        ways = ", ".join(repr(reason) for reason in reasons)
+        super().__init__(
+            "nothing was released: " + "; ".join(reasons.values()) + f". To release all the same, and have the card "
+            f"say so, give despite=[{ways}]"
+        )
+        self.reasons = tuple(reasons)
+
+
+@dataclass(frozen=True)
+class Anonymiser:
+    """A trained model as it is applied.
+
+    apply       uint8 (N, H, W) to codes (N,), or to redrawn images where there are no fixed pictures
+    pictures    uint8 (K, H, W), those that may be released; None where each image is redrawn by itself
+    size        (H, W)
+    lam, seed   None where they are not recorded
+    collapsed   why the run is over, or None
+    provenance  of the data it was trained on
+    sha256      of its files, by their names
+    """
+
+    apply: Callable[[np.ndarray], np.ndarray]
+    pictures: np.ndarray | None
+    size: tuple[int, int]
+    lam: float | None
+    seed: int | None
+    collapsed: str | None
+    provenance: dict
+    sha256: dict[str, str]
+
+    def redraw(self, images: np.ndarray) -> np.ndarray:
+        """What is released for each image: uint8 (N, H, W) to the same."""
+        found = self.apply(images)
+        return found if self.pictures is None else self.pictures[found]
+
+    def facts(self) -> dict:
+        """The entry `model` of a privacy card, before any audit."""
+        return {
+            "kind": "adversarial" if self.pictures is None else "finite",
+            "pictures": None if self.pictures is None else len(self.pictures),
+            **{"lam": self.lam, "seed": self.seed, "sha256": self.sha256},
+            **{"collapsed": self.collapsed, "audited": False},
+        }
+
+
+def load(path: str | Path, device: str = "auto") -> Anonymiser:
+    """Read a finite or an adversarial model. Raises ValueError for one of phases (i) and (ii), which hides nothing."""
+    path, device = _stem(path), pick_device(device)
+    if not Path(f"{path}.json").exists():
+        raise FileNotFoundError(f"{path}.json is missing; expected a model by its path without suffix")
+    description = read_json(f"{path}.json")
+    size = tuple(description["architecture"][side] for side in ("height", "width"))
+    common = {"size": size, "provenance": description["provenance"]}
+    if "codes" in description:
+        encoder, pictures = load_encoder(path, device), Codebook.load(f"{path}.npz").images
+        if len(pictures) != description["codes"] or pictures.shape[1:] != size:
+            found = f"pictures {pictures.shape} for {description['codes']} codes of images {size}"
+            raise ValueError(f"{path}.npz: {found}; expected those the encoder was saved with: train again")
+        run = {**_recorded(path), "collapsed": None, "sha256": _digests(path, "safetensors", "npz")}
+        return Anonymiser(apply=encoder.codes, pictures=pictures, **run, **common)
+    if "lam" not in description:
+        raise ValueError(f"{path} was prepared and not trained at a lambda: it copies images and hides nobody")
+    autoencoder = load_players(path, device).autoencoder.eval()
+    run = {name: description[name] for name in ("lam", "seed", "collapsed")}
+    run["sha256"] = _digests(path, "safetensors")
+    return Anonymiser(apply=lambda images: reconstruct(autoencoder, images, device), pictures=None, **run, **common)
+
+
+def _stem(path: str | Path) -> Path:
+    return Path(path).with_suffix("") if Path(path).suffix == ".safetensors" else Path(path)
+
+
+def _recorded(path: Path) -> dict:
+    """lam and seed of a finite model, which stand beside it, for all models of its folder."""
+    rows = read_json(path.parent / "codebooks.json") if (path.parent / "codebooks.json").exists() else []
+    own = [row for row in rows if f"codes-{row['codes']}-seed-{row['seed']}" == path.name]
+    return {name: own[0][name] if own else None for name in ("lam", "seed")}
+
+
+def _digests(path: Path, *kinds: str) -> dict[str, str]:
+    files = [Path(f"{path}.{kind}") for kind in kinds]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def audited(path: str | Path, model: Anonymiser) -> dict | None:
+    """What the audit of this very model found, the facts of a card; None without one, or if it was of other weights."""
+    file = Path(f"{_stem(path)}.audit.json")
+    if not file.exists():
+        return None
+    found = read_json(file)
+    return found if found["model"]["sha256"] == model.sha256 else None
+
+
+def release_folder(
+    path: str | Path,
+    folder: str | Path,
+    out: str | Path,
+    *,
+    mapping: str | Path | None = None,
+    despite: Collection[str] = (),
+    replace: bool = False,
+    order_seed: int | None = None,
+    device: str = "auto",
+) -> dict:
+    """Write every image of `folder` as the model `path` redraws it to the new folder `out`, with the privacy card.
+
+    mapping     a CSV of which file was which, outside `out`, for your eyes only; None: nobody will ever know
+    despite     what to release in spite of, of REFUSALS; the card says so
+    replace     whether `out` may be an earlier release, which is then gone
+    order_seed  for tests alone: who knows it undoes the order. None: the system's randomness, which nobody repeats
+
+    The files are grey PNG without metadata, numbered in a random order, so that neither names nor neighbours tell whose
+    they are. The folder appears when it is complete, or not at all. Returns the card. Raises ReleaseRefused, a
+    ValueError, for a model that collapsed or was not audited; FileExistsError rather than mix with what is there; and
+    what `image_reader.read` raises.
+    """
+    folder, out = Path(folder), Path(out)
+    model = load(path, device)
+    facts = _permitted(path, model, despite)
+    _check_places(folder, out, mapping, replace)
+    new = _new_images(folder, model)
+    released = model.redraw(new.images)
+    unlike = int((change(new.images, released) > facts["usual"]).sum()) if "usual" in facts else None
+    card = privacy_card.card({**facts, "release": {"images": len(new), "unlike": unlike}})
+    order = np.random.default_rng(order_seed).permutation(len(new))
+    files = [f"{number:0{len(str(len(new)))}d}.png" for number in range(1, len(new) + 1)]
+    with ExitStack() as stack:  # left in reverse: the list of names appears after the folder, and not without it
+        table = None if mapping is None else stack.enter_context(replacing(mapping))
+        room = stack.enter_context(_whole(out, replace))
+        for file, image in zip(files, as_seen(released[order], model.provenance), strict=True):
+            (room / file).write_bytes(png(image))
+        privacy_card.write(room, card, None if model.pictures is None else as_seen(model.pictures, model.provenance))
+        if table is not None:
+            _write_table(table, files, [new.names[index] for index in order])
+    return card
+
+
+def change(images: np.ndarray, released: np.ndarray) -> np.ndarray:
+    """The mean squared difference of each image, in [0, 1], and what is released for it: uint8 (N, H, W) to (N,)."""
+    return np.square((images.astype(np.float32) - released) / 255).mean((1, 2))
+
+
+def as_seen(images: np.ndarray, provenance: dict) -> np.ndarray:
+    """Images of a data set as files show them: black is black again where reading has inverted it. uint8 (N, H, W)."""
+    return 255 - images if provenance.get("reading", {}).get("inverted") else images
+
+
+def png(image: np.ndarray) -> bytes:
+    """uint8 (H, W) as a PNG file with no word in it; the same image gives the same bytes."""
+    with io.BytesIO() as file:
+        Image.fromarray(image).save(file, "PNG")
+        return file.getvalue()
+
+
+def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) -> dict:
+    """The facts that are known of a model, or ReleaseRefused."""
+    if unknown := sorted(set(despite) - set(REFUSALS)):
+        raise ValueError(f"despite names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
+    found, reasons = audited(path, model), {}
+    collapsed = model.collapsed or (found and found["model"]["collapsed"])
+    if collapsed:
+        reasons["collapsed"] = f"the model {collapsed}"
+    if found is None:
+        reasons["unaudited"] = (
+            f"there is no audit of these very weights ({_stem(path)}.audit.json): audit the model first"
+        )
+    if refused := {reason: text for reason, text in reasons.items() if reason not in despite}:
+        raise ReleaseRefused(refused)
+    provenance = model.provenance
+    data = {"name": provenance["dataset"], "source": provenance["source"], "private": provenance["private"]}
+    blank = {"data": {**data, "size": list(model.size)}, "model": model.facts(), **privacy_card.NOTHING}
+    return {**blank, **(found or {}), "against": list(reasons)}
+
+
+def _check_places(folder: Path, out: Path, mapping: str | Path | None, replace: bool) -> None:
+    """Refuse places where something would get lost, mixed up or published."""
+    inside, target = folder.resolve(), out.resolve()
+    if inside == target or inside in target.parents or target in inside.parents:
+        raise ValueError(f"{out} and {folder} lie inside one another; expected a place of its own for the release")
+    if out.exists() and not (replace and (out / f"{privacy_card.NAME}.json").is_file()):
+        way_out = "it is no earlier release, which could be replaced" if replace else "or say replace=True"
+        raise FileExistsError(f"{out} is there already; expected a new folder: {way_out}")
+    if mapping is None:
+        return
+    if target in (place := Path(mapping).resolve()).parents or place == target:
+        raise ValueError(f"{mapping} would be published with the release in {out}; expected a place outside")
+    if place.is_dir() or (place.exists() and not replace):
+        raise FileExistsError(f"{mapping} is there already; expected a new file")
+
+
+def _new_images(folder: Path, model: Anonymiser) -> Pictures:
+    """The folder's images, read as the training images were."""
+    reading = model.provenance.get("reading", {"resized": False, "inverted": False})
+    new = read(folder, size=model.size if reading["resized"] else None, invert=reading["inverted"])
+    if new.images.shape[1:] != model.size:
+        found, expected = ("{} x {}".format(*shape) for shape in (new.images.shape[1:], model.size))
+        raise ValueError(f"{folder}: images of {found} pixels; expected {expected}, as the model was trained on")
+    return new
+
+
+@contextmanager
+def _whole(out: Path, replace: bool) -> Iterator[Path]:
+    """Give an empty folder beside `out`; on success it becomes `out`, on any error it is removed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as above:
+        room, earlier = Path(above, "room"), Path(above, "earlier")
+        room.mkdir()
+        yield room
+        if replace and out.exists():
+            out.rename(earlier)
+        try:
+            room.rename(out)
+        except OSError:
+            if earlier.exists():
+                earlier.rename(out)
+            raise
+
+
+def _write_table(path: Path, files: Sequence[str], names: Sequence[str]) -> None:
+    """Which file was which, readable by its owner alone."""
+    path.chmod(0o600)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("released", "original"), *zip(files, names, strict=True)])

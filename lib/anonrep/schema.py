@@ -1,0 +1,116 @@
+"""What params.yaml may hold, asked before any work: every problem at once, by its key, with what is allowed there.
+
+    python -m anonrep.schema
+
+A new section is an entry in `_schema`. What a dataclass holds is asked of the dataclass itself, so that its names,
+types and ranges stand in one place; a field of it that the file leaves out has its default.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from anonrep import perturbations
+from anonrep.adversaries import OBJECTIVES, AdversaryConfig
+from anonrep.attackers import Effort
+from anonrep.checks import Check, ParameterError, choice, config, each, field, group, read, rule, several, text, whole
+from anonrep.finite import FiniteConfig
+from anonrep.game import GameConfig
+from anonrep.pendigits import PENS
+from anonrep.project import root
+from anonrep.sources import SOURCES
+
+FILE = "params.yaml"
+share = rule(lambda value: type(value) in (int, float) and 0 < value < 1, "a number between 0 and 1")
+lam = rule(
+    lambda value: type(value) in (int, float) and 0 <= value < 1e6 and f"{value:g}" == str(value),
+    "a number from 0, of at most six figures and written like 0, 0.5 or 2 (not 2.0): files are named after it",
+)
+
+
+def check(params: object, where: object = "the parameters") -> None:
+    """Raise ParameterError with all that is wrong in the parameters; `where` they come from is for the message."""
+    if problems := list(group(_schema(params))("", params)):
+        raise ParameterError(problems, where)
+
+
+def _schema(params: object) -> dict[str, Check]:
+    """A check a section; where one section names things of another, what it may name is looked up there."""
+    points = dict.fromkeys(_at(params, "names"), choice(_at(params, "lambdas")))
+    played = [name for name in _at(params, "variants") if name != "finite"]
+    game = {"seeds": several(whole()), "assessment": config(Effort), "game": config(GameConfig)}
+    finite = {
+        "codes": several(field(FiniteConfig, "codes")),
+        "assessment": config(Effort),
+        "config": config(FiniteConfig, leave_out="codes"),  # it has them from the list above
+    }
+    return {
+        "setting": text(r"[A-Za-z][\w-]*", "a word"),
+        "device": text(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N"),
+        "data": group(
+            {
+                "source": choice(SOURCES),
+                "size": whole(3, 500),  # a pen and its margin need three; the tablet has 500 units a side
+                "frame": choice(PENS),
+                "split": several(whole(1), length=3, distinct=False),
+                "seed": whole(),
+                "standin_digits_per_writer": whole(10),
+            }
+        ),
+        "tasks": choice([["writer", "digit"]]),
+        "lambdas": several(lam, rising=True),
+        "names": several(choice([*_at(params, "games"), "finite"])),
+        "games": several(choice(played)),
+        # dvc.yaml names these two; whatever else is there is a game of somebody's own
+        "variants": group(dict.fromkeys(["stabilised", *played], group(game)) | {"finite": group(finite)}),
+        "baselines": group({"codes": several(whole(1)), "targets": several(whole())}),
+        "asked": several(share, rising=True),
+        "held": several(whole(1), rising=True),
+        "audit": group(
+            {
+                "points": group(points, required=False),
+                "methods": several(choice([*perturbations.METHODS, *OBJECTIVES])),
+                "settings": group(
+                    dict.fromkeys([*perturbations.METHODS, *OBJECTIVES], several(lam))
+                    | {"leace": several(rule(lambda value: value is None, "null"))},
+                    required=False,
+                ),
+                "game": config(AdversaryConfig),
+            }
+        ),
+        "ablation": group(
+            {
+                "lam": choice(_at(params, "lambdas")),  # the table's first row is the grid's own run
+                "seeds": several(choice(_at(params, "variants", "stabilised", "seeds"))),
+                "without": several(choice(_at(params, "ablation", "changes"))),
+                "changes": each(config(GameConfig)),
+                "assessment": config(Effort),
+            }
+        ),
+        "assessment": config(Effort),
+    }
+
+
+def _at(params: object, *path: str) -> list:
+    """The names in the group, or the words and numbers in the list, at a path; empty where neither is there."""
+    for key in path:
+        params = params.get(key) if isinstance(params, dict) else None
+    return [part for part in params if type(part) in (str, int, float)] if isinstance(params, (dict, list)) else []
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m anonrep.schema", description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, help=f"a file to check; without one, the project's {FILE}")
+    options = parser.parse_args(arguments)
+    try:
+        path = options.file or root() / FILE
+        check(read(path), path)
+    except ParameterError as error:
+        sys.exit(str(error))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+
+
+if __name__ == "__main__":
+    main()

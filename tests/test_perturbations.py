@@ -1,0 +1,369 @@
+"""Releases without a game: each does what its name says, to every image alike, and hides what it claims and no more."""
+
+import numpy as np
+import pytest
+import torch
+from concept_erasure import LeaceEraser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from anonrep.dataset import Dataset
+from anonrep.perturbations import (
+    METHODS,
+    _groups,
+    erase,
+    gaussian_blur,
+    gaussian_noise,
+    k_same,
+    leace,
+    perturb,
+    pixelate,
+    without_identity,
+)
+
+SETTINGS = {
+    "gaussian_noise": 0.5,
+    "gaussian_blur": 1.0,
+    "pixelate": 2,
+    "without_identity": 1,
+    "leace": None,
+    "k_same": 2,
+}
+FITTED = pytest.mark.parametrize("method", ["without_identity", "leace"])
+QUICK = settings(max_examples=25, deadline=None)
+PEOPLE = 4
+
+
+def dataset(images: np.ndarray, z: np.ndarray, split: np.ndarray | None = None) -> Dataset:
+    split = np.zeros(len(z), np.uint8) if split is None else split
+    return Dataset(images, z.astype(np.int64), {}, split, {"source": "standin", "private": "writer"})
+
+
+def grey(n: int, size: int = 6, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size), np.uint8)
+
+
+def people(n: int = 240, seed: int = 0, contrast: float = 1.0) -> Dataset:
+    """Noise around mid-grey, brighter in a row and column of one's own; some have more images than others.
+
+    The first two thirds train. With a large `contrast` many pixels are black or white.
+    """
+    draw = np.random.default_rng(seed)
+    z = np.sort(draw.permutation(np.arange(n) % 5 % PEOPLE))[draw.permutation(n)]  # the first has twice as many
+    values = draw.normal(0, 20, (n, 6, 6))
+    values[np.arange(n), z] += 25
+    values[np.arange(n), :, z] += 25
+    split = np.repeat([0, 1, 2], [n - n // 3, n // 6, n // 3 - n // 6]).astype(np.uint8)
+    return dataset((128 + contrast * values).clip(0, 255).astype(np.uint8), z, split)
+
+
+def linear_probe(x: np.ndarray, z: np.ndarray) -> float:
+    """How often the best linear classifier is right on the images it is fitted to."""
+    x = (x.reshape(len(x), -1) - 128.0) / 64
+    return LogisticRegression(C=100, max_iter=1000).fit(x, z).score(x, z)
+
+
+def largest_gap(x: np.ndarray, z: np.ndarray) -> float:
+    """How far any person's mean is from the mean of all, in grey levels, at the worst pixel."""
+    x = x.reshape(len(x), -1).astype(float)
+    return max(np.abs(x[z == person].mean(0) - x.mean(0)).max() for person in np.unique(z))
+
+
+# --- all of them
+
+
+def test_every_method_is_tried_here():
+    assert set(SETTINGS) == set(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_release_fits_its_data_set_and_comes_again(method):
+    data = people()
+    before = data.images.copy()
+    images = perturb(data, method, SETTINGS[method], seed=3)
+    assert len(data.released(images, method=method)) == len(data)
+    assert images.shape == data.images.shape
+    np.testing.assert_array_equal(data.images, before)
+    assert not np.array_equal(images, before)
+    np.testing.assert_array_equal(images, perturb(data, method, SETTINGS[method], seed=3))
+    assert np.array_equal(images, perturb(data, method, SETTINGS[method], seed=4)) == (method != "gaussian_noise")
+
+
+@pytest.mark.parametrize(("method", "nothing"), [("gaussian_noise", 0), ("gaussian_blur", 0), ("pixelate", 1)])
+def test_the_weakest_setting_changes_nothing(method, nothing):
+    data = people()
+    np.testing.assert_array_equal(perturb(data, method, nothing, seed=0), data.images)
+
+
+def test_the_global_generators_stay_as_they_are():
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    for method, setting in SETTINGS.items():
+        perturb(people(), method, setting, seed=0)
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert np.array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "message"),
+    [
+        ("mosaic", 2, "no method 'mosaic'; expected one of gaussian_noise, gaussian_blur, .*, k_same"),
+        ("leace", 2, "leace at setting 2; expected None"),
+        ("pixelate", None, "pixelate at setting None; expected a number"),
+        ("gaussian_noise", -0.1, r"sigma is -0\.1; expected a number, 0 or more"),
+        ("gaussian_blur", np.nan, "sigma is nan"),
+        ("gaussian_blur", np.inf, "sigma is inf"),
+        ("pixelate", 0, "block is 0; expected a whole number, 1 or more"),
+        ("pixelate", 2.5, r"block is 2\.5; expected a whole number"),
+        ("without_identity", PEOPLE, f"directions is {PEOPLE}; expected a whole number, 0 to {PEOPLE - 1}"),
+        ("k_same", PEOPLE + 1, f"k is {PEOPLE + 1}; expected a whole number, 1 to {PEOPLE}"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(method, setting, message):
+    with pytest.raises(ValueError, match=message):
+        perturb(people(), method, setting, seed=0)
+
+
+def test_a_whole_number_may_come_as_a_float():
+    np.testing.assert_array_equal(perturb(people(), "k_same", 2.0, seed=0), k_same(people(), 2))
+
+
+# --- noise, blur and coarse pixels
+
+
+@given(st.sampled_from([0.02, 0.05, 0.1]), st.integers(0, 9))
+@QUICK
+def test_noise_has_its_spread_and_no_bias(sigma, seed):
+    data = dataset(np.full((100, 8, 8), 128, np.uint8), np.arange(100) % 2)
+    noise = gaussian_noise(data, sigma, seed).astype(float) - 128
+    assert noise.std() == pytest.approx(255 * sigma, rel=0.05)
+    assert abs(noise.mean()) < 255 * sigma * 0.06
+    assert abs(np.corrcoef(noise[:, 0, 0], noise[:, 0, 1])[0, 1]) < 0.45
+
+
+def test_strong_noise_is_clipped_and_does_not_wrap_around():
+    paper = dataset(np.zeros((50, 8, 8), np.uint8), np.zeros(50))
+    assert (gaussian_noise(paper, 100.0, 0) == 0).mean() == pytest.approx(0.5, abs=0.05)
+
+
+@given(st.sampled_from([0.5, 1.0, 1.5]), st.integers(0, 20), st.integers(0, 20))
+@QUICK
+def test_blur_spreads_a_dot_round_about_and_stays_in_its_image(sigma, row, column):
+    images = np.zeros((3, 21, 21), np.uint8)
+    images[1, row, column] = 255
+    blurred = gaussian_blur(dataset(images, np.zeros(3)), sigma)
+    assert not blurred[[0, 2]].any()
+    assert np.unravel_index(blurred[1].argmax(), (21, 21)) == (row, column)
+    rows, columns = np.mgrid[:21, :21]
+    squares = (rows - row) ** 2 + (columns - column) ** 2
+    kernel = np.exp(-squares / (2 * sigma**2)) / sum(np.exp(-(np.arange(-9, 10) ** 2) / (2 * sigma**2))) ** 2
+    np.testing.assert_allclose(blurred[1], 255 * kernel, atol=0.6)  # paper outside: nothing is reflected
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 10), st.integers(0, 99))
+@QUICK
+def test_every_block_becomes_its_mean_whatever_the_size(height, width, block, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (2, height, width), np.uint8)
+    coarse = pixelate(dataset(images, np.zeros(2)), block)
+    for top in range(0, height, block):
+        for left in range(0, width, block):
+            place = np.s_[:, top : top + block, left : left + block]
+            assert np.ptp(coarse[place], axis=(1, 2)).tolist() == [0, 0]
+            assert np.abs(images[place].mean((1, 2)) - coarse[place][:, 0, 0]).max() <= 0.5 + 1e-9
+
+
+# --- linear erasure
+
+
+@FITTED
+def test_training_images_alone_decide_and_every_image_is_changed_by_itself(method):
+    data, train = people(), people().split == 0
+    other = dataset(np.where(train[:, None, None], data.images, grey(len(data))), data.z, data.split)
+    other.z[~train] = 0
+    first, second = (perturb(each, method, SETTINGS[method], seed=0) for each in (data, other))
+    np.testing.assert_array_equal(first[train], second[train])
+    copied = data.images.copy()
+    copied[-1] = copied[0]  # a held-out image like a training image is released like it
+    np.testing.assert_array_equal(
+        perturb(dataset(copied, data.z, data.split), method, SETTINGS[method], 0)[-1], first[0]
+    )
+
+
+def test_a_linear_probe_succeeds_before_leace_and_guesses_after_it():
+    data = people()
+    train = data.subset("train")
+    chance = np.bincount(train.z).max() / len(train)
+    assert linear_probe(train.images, train.z) > 0.9
+    erased = erase(data)[data.split == 0]
+    assert linear_probe(erased, train.z) == pytest.approx(chance)
+    assert largest_gap(erased, train.z) < 1e-6
+    # Permuted labels, the other control: what they lead to erase is not what tells the people.
+    other = dataset(train.images, np.random.default_rng(1).permutation(train.z))
+    assert linear_probe(erase(other), train.z) > 0.9
+
+
+def test_leace_leaves_what_is_not_linear():
+    """Two people with one mean: bright or dark together by much or by little."""
+    draw = np.random.default_rng(0)
+    z = np.arange(400) % 2
+    values = (
+        128 + draw.choice([-1, 1], 400)[:, None, None] * (20 + 60 * z)[:, None, None] + draw.normal(0, 3, (400, 6, 6))
+    )
+    data = dataset(values.astype(np.uint8), z)
+    for images in (leace(data), without_identity(data, 1)):
+        loud = np.abs(images.mean((1, 2)) - images.mean()) > 45
+        assert (loud == z).mean() > 0.95
+
+
+def test_clipping_breaks_the_guarantee_where_there_is_black_and_white():
+    data = people(contrast=8)
+    train = data.split == 0
+    chance = np.bincount(data.z[train]).max() / train.sum()
+    floats, released = erase(data)[train], leace(data)[train]
+    assert ((floats < 0) | (floats > 255)).mean() > 0.1
+    assert linear_probe(floats, data.z[train]) == pytest.approx(chance)
+    assert linear_probe(released, data.z[train]) > chance + 0.1
+    grey_ones = people()
+    assert largest_gap(leace(grey_ones)[train], grey_ones.z[train]) < 1  # the control: rounding alone
+
+
+@given(st.integers(1, 5), st.integers(0, 9))
+@QUICK
+def test_all_directions_together_are_leace_without_shrinkage(size, seed):
+    draw = np.random.default_rng(seed)
+    z = np.arange(150) % PEOPLE
+    images = (draw.normal(128, 10, (150, size, size)) + 8 * draw.normal(0, 1, (PEOPLE, size, size))[z]).astype(np.uint8)
+    x = torch.from_numpy(images.reshape(150, -1)).double()
+    theirs = LeaceEraser.fit(x, torch.eye(PEOPLE)[z], shrinkage=False, constrain_cov_trace=False, svd_tol=1e-8)(x)
+    ours = without_identity(dataset(images, z), PEOPLE - 1).reshape(150, -1)
+    assert np.abs(ours - theirs.numpy()).max() < 0.51
+
+
+def test_no_direction_is_no_change_and_each_hides_more():
+    data = people()
+    train = data.split == 0
+    releases = [without_identity(data, directions) for directions in range(PEOPLE)]
+    np.testing.assert_array_equal(releases[0], data.images)
+    found = [linear_probe(images[train], data.z[train]) for images in releases]
+    assert found[0] > 0.9
+    assert found == sorted(found, reverse=True)
+    assert found[-1] < 0.6
+
+
+def test_the_first_direction_is_the_one_in_which_people_differ_relative_to_themselves():
+    """A faint pixel tells the second person well, a loud one the third less well: the faint one goes first."""
+    draw, z = np.random.default_rng(0), np.arange(600) % 3
+    images = np.full((600, 1, 3), 100.0)
+    images[:, 0, 0] += 6 * (z == 1) + draw.normal(0, 1, 600)
+    images[:, 0, 2] += 30 * (z == 2) + draw.normal(0, 30, 600)
+    data = dataset(images.astype(np.uint8), z)
+    gaps = []
+    for stack in (data.images, without_identity(data, 1), without_identity(data, 2)):
+        means = [stack[z == person].astype(float).mean(0)[0] for person in range(3)]
+        gaps.append((means[1][0] - means[0][0], means[2][2] - means[0][2]))
+    (faint, loud), (faint_one, loud_one), (faint_two, loud_two) = gaps
+    assert faint == pytest.approx(6, abs=0.5)
+    assert loud_one == pytest.approx(loud, abs=4)
+    assert max(map(abs, (faint_one, faint_two, loud_two))) < 0.5 < 20 < loud
+
+
+def test_a_pixel_that_never_varies_stays_as_it_is():
+    data = people()
+    data.images[:, 0, 0], data.images[:, 5, 5] = 0, 255
+    released = without_identity(data, PEOPLE - 1)
+    assert not released[:, 0, 0].any()
+    assert (released[:, 5, 5] == 255).all()
+
+
+# --- k-Same
+
+
+def crowds(seed: int, n: int, n_people: int) -> Dataset:
+    """Images of few grey levels, so that ties occur, in two splits with everybody in both."""
+    draw = np.random.default_rng(seed)
+    z = np.concatenate([np.tile(np.arange(n_people), 2), draw.integers(0, n_people, n)])
+    split = np.concatenate([np.repeat([0, 2], n_people), draw.choice([0, 2], n)]).astype(np.uint8)
+    order = draw.permutation(len(z))
+    return dataset(draw.integers(0, 4, (len(z), 2, 3), np.uint8) * 80, z[order], split[order])
+
+
+def stands_for(images: np.ndarray, z: np.ndarray) -> int:
+    """The fewest people that share a picture."""
+    pictures: dict[bytes, set] = {}
+    for image, person in zip(images, z, strict=True):
+        pictures.setdefault(image.tobytes(), set()).add(person)
+    return min(map(len, pictures.values()))
+
+
+CROWDS = st.builds(crowds, st.integers(0, 999), st.integers(0, 40), st.integers(2, 6))
+
+
+@given(CROWDS, st.data())
+@QUICK
+def test_every_released_picture_stands_for_k_people_of_its_split(data, choice):
+    k = choice.draw(st.integers(2, data.n_private))
+    released = k_same(data, k)
+    for split in (0, 2):
+        here = data.split == split
+        assert stands_for(released[here], data.z[here]) >= k
+    np.testing.assert_array_equal(k_same(data, 1), data.images)
+
+
+def test_without_averaging_a_picture_stands_for_one():
+    data = dataset(grey(60), np.arange(60) % PEOPLE)
+    assert stands_for(data.images, data.z) == 1
+    assert stands_for(k_same(data, 2), data.z) >= 2
+
+
+def by_hand(images: list[list[int]], z: list[int], k: int) -> list[int]:
+    """The definition, one image at a time in Python's own integers; of equally near the first counts."""
+
+    def distance(a, b) -> float:
+        return sum((one - other) ** 2 for one, other in zip(a, b, strict=True))
+
+    groups, left = [-1] * len(z), list(range(len(z)))
+    while len({z[i] for i in left}) >= k:
+        first, chosen = left[0], []
+        for i in [first, *sorted(left[1:], key=lambda i: distance(images[i], images[first]))]:
+            if z[i] not in {z[j] for j in chosen} and len(chosen) < k:
+                chosen.append(i)
+        number = max(groups) + 1
+        for i in chosen:
+            groups[i] = number
+            left.remove(i)
+    return groups
+
+
+@given(CROWDS, st.data())
+@QUICK
+def test_groups_are_those_of_the_definition(data, choice):
+    k = choice.draw(st.integers(2, data.n_private))
+    x = data.images.reshape(len(data), -1).astype(float)
+    groups, expected = _groups(x, data.z, k), np.array(by_hand(x.astype(int).tolist(), data.z.tolist(), k))
+    joined = expected < 0
+    np.testing.assert_array_equal(groups[~joined], expected[~joined])
+    means = [x[expected == group].mean(0) for group in range(expected.max() + 1)]
+    for i in np.flatnonzero(joined):
+        distances = [((x[i] - mean) ** 2).sum() for mean in means]
+        assert distances[groups[i]] == pytest.approx(min(distances))
+
+
+@given(CROWDS, st.data())
+@QUICK
+def test_what_is_released_is_the_average_of_a_group_within_a_split(data, choice):
+    k = choice.draw(st.integers(2, data.n_private))
+    released = k_same(data, k)
+    for split in (0, 2):
+        here = data.split == split
+        images = data.images[here].astype(float)
+        groups = _groups(images.reshape(len(images), -1), data.z[here], k)
+        for group in range(groups.max() + 1):
+            gap = released[here][groups == group] - images[groups == group].mean(0)
+            assert np.abs(gap).max() <= 0.5 + 1e-9
+
+
+@given(CROWDS, st.integers(0, 99))
+@QUICK
+def test_names_of_people_do_not_matter(data, seed):
+    renamed = dataset(data.images, np.random.default_rng(seed).permutation(data.n_private)[data.z], data.split)
+    np.testing.assert_array_equal(k_same(renamed, 2), k_same(data, 2))
