@@ -35,7 +35,7 @@ def test_committed_results_are_real():
     """What the README shows comes from the real data at the full setting, never from the stand-in."""
     rows = read_json(ROOT / "reports" / "metrics" / "fig2.json")
     assert {row["source"] for row in rows} == {"uci"}
-    for name in ("certificate", "kept", "controls"):
+    for name in ("certificate", "audit", "baselines", "kept", "controls"):
         assert {row["source"] for row in read_json(ROOT / "reports" / "metrics" / f"{name}.json")} == {"uci"}, name
     assert (ROOT / "reports" / "figures" / "fig2.png").exists()
 
@@ -54,6 +54,11 @@ def test_no_attacker_breaks_a_committed_certificate():
     assert (
         private.accuracy.to_numpy() <= finite.loc[list(zip(private.lam, private.seed, strict=True))].to_numpy()
     ).all()
+    bounds = certificate[(certificate.method == "finite") & (certificate.codebook == codes)]
+    bounds = bounds.set_index(["lam", "seed", "m"]).bound
+    audit = [row for row in read_json(metrics / "audit.json") if row["method"] == "finite" and row["task"] == "writer"]
+    assert {row["m"] for row in audit} == {1, 5, 20}
+    assert all(row["accuracy"] <= bounds[row["setting"], row["seed"], row["m"]] for row in audit)
 
 
 def test_the_committed_results_reach_what_was_to_be_reached():
@@ -63,6 +68,10 @@ def test_the_committed_results_reach_what_was_to_be_reached():
     raw = accuracy[accuracy.variant == "raw"].groupby(["task", "attacker"]).accuracy.mean()
     assert raw["digit"].max() >= 0.99
     assert raw["writer"].max() >= 0.6
+    audit = pd.DataFrame(read_json(metrics / "audit.json"))
+    played = audit[(audit.method == "stabilised") & (audit.knowledge == "release") & (audit.task == "writer")]
+    played = played[played.m == 1]
+    assert played.accuracy.max() >= 0.3, "the suite finds what a forest found in a prototype"
     table = trade_off(accuracy, natural, "writer", "digit")
     good = table[(table.variant == "stabilised") & (table.kept_cnn >= 0.95) & (table.naturalness >= 0.85)]
     assert good.private_cnn.min() <= 0.15
