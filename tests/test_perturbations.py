@@ -29,6 +29,7 @@ SETTINGS = {
     "without_identity": 1,
     "leace": None,
     "k_same": 2,
+    "substitution": 1,
 }
 FITTED = pytest.mark.parametrize("method", ["without_identity", "leace"])
 QUICK = settings(max_examples=25, deadline=None)
