@@ -1,11 +1,13 @@
 """The players: what goes in and comes out, and where their first weights come from."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.networks import Autoencoder, Discriminator, Players, PrivateClassifier
+from anonrep.images import blur, spread
+from anonrep.networks import Autoencoder, Discriminator, Players, PrivateClassifier, ToOneChannel
 
 SMALL = {"height": 9, "width": 8, "n_private": 3, "hidden": 4, "channels": 2, "adversary_channels": 2}
 
@@ -65,3 +67,32 @@ def test_another_seed_is_another_start_for_every_player():
 def test_a_change_to_one_player_leaves_the_others_start_alone(change, moved):
     first, second = starts(), starts(**change)
     assert [name for name in first if not torch.equal(first[name], second[name])] == [moved]
+
+
+# Faster forms of the same sums.
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9), n=st.integers(1, 3), channels=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_one_channel_out_is_pytorchs_transposed_convolution(height, width, n, channels):
+    layer = ToOneChannel(channels, 1, 4, stride=2, padding=1)
+    image = torch.rand(n, channels, height, width, requires_grad=True)
+    ours, other = layer(image), torch.nn.ConvTranspose2d.forward(layer, image)
+    torch.testing.assert_close(ours, other)
+    slope, wanted = torch.rand_like(ours), [image, *layer.parameters()]
+    gradients = (torch.autograd.grad(value, wanted, slope) for value in (ours, other))
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two)
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9), box=st.sampled_from([1, 3, 5, 11]))
+@settings(max_examples=30, deadline=None)
+def test_a_blur_is_average_pooling(height, width, box):
+    x = torch.rand(2, 1, height, width)
+    pooled = torch.nn.functional.avg_pool2d(x, box, stride=1, padding=box // 2)
+    torch.testing.assert_close(blur(x, box), pooled)
+
+
+def test_the_spread_is_the_mean_deviation_over_images():
+    images = np.random.default_rng(0).integers(0, 256, (7, 4, 5), np.uint8)
+    assert spread(images) == pytest.approx(images.std(0, ddof=1).mean() / 255)

@@ -13,6 +13,20 @@ def _halved(size: int) -> int:
     return (size + 1) // 2  # what a 3 x 3 convolution of stride 2 and padding 1 leaves
 
 
+class ToOneChannel(nn.ConvTranspose2d):
+    """A transposed convolution to one channel, as a matrix product and a sum of overlapping patches.
+
+    The same sums as PyTorch's own, which takes twice as long for a single channel.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        patches = image.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, H * W, k * k)
+        (kernel, _), (stride, _), (padding, _) = self.kernel_size, self.stride, self.padding
+        size = [(side - 1) * stride - 2 * padding + kernel for side in image.shape[2:]]
+        image = nn.functional.fold(patches.transpose(1, 2), size, kernel, padding=padding, stride=stride)
+        return image + self.bias
+
+
 class Autoencoder(nn.Module):
     """x -> hidden layer -> x_hat, the paper's q(x_hat | x) (Section 2).
 
@@ -41,7 +55,7 @@ class Autoencoder(nn.Module):
             nn.Linear(hidden, features), nn.LeakyReLU(0.2), nn.Linear(features, flat), nn.LeakyReLU(0.2)
         )
         self.upper = nn.Sequential(nn.ConvTranspose2d(top, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
-        self.lower = nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1)
+        self.lower = ToOneChannel(channels, 1, 4, stride=2, padding=1)
 
     def encode(self, x: Tensor) -> Tensor:
         """The hidden layer, (B, hidden)."""

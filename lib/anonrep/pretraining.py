@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from anonrep.game import GameConfig
-from anonrep.images import to_tensor
+from anonrep.images import to_bytes, to_float
 from anonrep.seeds import torch_generator
 
 
@@ -26,7 +26,8 @@ def mean_row(rows: list[dict[str, float]]) -> dict[str, float]:
 def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, seed: int) -> list[dict]:
     """Phase (i): the autoencoder alone on binary cross-entropy a pixel, with `config.kl` as a variational one.
 
-    `x`: (N, 1, H, W). Returns a row an epoch: `mse` a pixel between x and x_hat. The autoencoder is changed in place.
+    `x`: (N, 1, H, W), uint8 or float. Returns a row an epoch: `mse` a pixel between x and x_hat. The autoencoder is
+    changed in place.
     """
     order, noise = torch_generator(seed, "pixel order"), torch_generator(seed, "pixel noise", device=x.device)
     optimiser = torch.optim.Adam(autoencoder.parameters(), lr=config.pixel_rate, fused=True)
@@ -35,7 +36,7 @@ def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, 
     for epoch in tqdm(range(config.pixel_epochs), desc="(i) pixels", mininterval=10):
         rows = []
         for index in batches(len(x), config.batch, order):
-            batch = x[index]
+            batch = to_float(x[index])
             if config.kl:
                 mean, log_variance = autoencoder.encode_distribution(batch)
                 draw = torch.randn(mean.shape, generator=noise, device=mean.device)
@@ -56,11 +57,11 @@ def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, 
 @torch.no_grad()
 def encode(autoencoder: nn.Module, images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """The hidden layer of uint8 (N, H, W): float32 (N, hidden)."""
-    return torch.cat([autoencoder.encode(part) for part in to_tensor(images, device).split(1000)])
+    return torch.cat([autoencoder.encode(to_float(part)) for part in to_bytes(images, device).split(1000)])
 
 
 @torch.no_grad()
 def reconstruct(autoencoder: nn.Module, images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
     """Redraw uint8 (N, H, W) as uint8 (N, H, W): a release is 8-bit too."""
-    x_hat = torch.cat([autoencoder(part) for part in to_tensor(images, device).split(1000)])
-    return (x_hat.squeeze(1) * 255).round().byte().cpu().numpy()
+    parts = (autoencoder(to_float(part)) for part in to_bytes(images, device).split(1000))
+    return torch.cat([(part.squeeze(1) * 255).round().byte() for part in parts]).cpu().numpy()

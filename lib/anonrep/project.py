@@ -35,6 +35,7 @@ def enter(threads: int = 1) -> Path:
     torch.set_num_threads(threads)
     # A warning, not an error: on CUDA the attackers' max pooling has no deterministic backward pass.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs; a twentieth of a step's time
     return folder
 
 

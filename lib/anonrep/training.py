@@ -21,7 +21,7 @@ from tqdm import tqdm
 from anonrep import losses
 from anonrep.dataset import Dataset
 from anonrep.game import GameConfig, collapse
-from anonrep.images import blur, to_tensor
+from anonrep.images import blur, spread, to_bytes, to_float
 from anonrep.networks import Players
 from anonrep.pretraining import batches, mean_row, pretrain_autoencoder, reconstruct
 from anonrep.seeds import torch_generator
@@ -127,7 +127,7 @@ def update(
     loss.backward(inputs=moved)  # nobody else's weights gather a gradient
     turn["gradient"] = nn.utils.clip_grad_norm_(moved, config.clip or math.inf)
     optimisers.autoencoder.step()
-    turn["spread"] = seen.std(0).mean()
+    turn["spread"] = ((seen - seen.mean(0)).square().sum(0) / (len(x) - 1)).sqrt().mean()  # `std` is ten times slower
     return {name: float(value.detach()) for name, value in turn.items()}
 
 
@@ -157,19 +157,20 @@ def play(
     `watch`: uint8 (K, H, W), images to follow through the epochs. The players are changed in place. A run that has
     left the game is stopped: `collapse` says when and why.
     """
-    x, z = to_tensor(train.images, device), torch.from_numpy(train.z).to(device)
+    x, z = to_bytes(train.images, device), torch.from_numpy(train.z).to(device)
     p_z = torch.from_numpy(train.p_z).float().to(device)
     optimisers = Optimisers.build(players, config)
     averaged = copy.deepcopy(players.autoencoder) if config.ema else players.autoencoder
     name = None if lam is None else f"{lam:g}"  # 1 and 1.0 are the same game
     order = torch_generator(seed, "game order", name)
-    phase, raw_spread = "fidelity" if lam is None else "privacy", float(x.std(0).mean())
+    phase, raw_spread = "fidelity" if lam is None else "privacy", spread(train.images)
     watch = train.images[:0] if watch is None else watch
     history, snapshots, step, collapsed = [], [reconstruct(averaged, watch, device)], 0, None
     for epoch in tqdm(range(epochs), desc=f"{phase}, lambda {lam}", mininterval=10):
         rows = []
         for index in batches(len(x), config.batch, order):
-            rows.append(update(players, optimisers, x[index], z[index], p_z, lam=lam, config=config, step=step))
+            batch = to_float(x[index]), z[index]
+            rows.append(update(players, optimisers, *batch, p_z, lam=lam, config=config, step=step))
             step += 1
             if config.ema:
                 _average(averaged, players.autoencoder, config.ema)
@@ -184,19 +185,18 @@ def play(
 
 @torch.no_grad()
 def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
-    for mean, weight in zip(averaged.parameters(), current.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)
+    torch._foreach_lerp_(list(averaged.parameters()), list(current.parameters()), 1 - decay)
 
 
 def warm_up(players: Players, train: Dataset, config: GameConfig, seed: int, device: torch.device | str) -> list[dict]:
     """The private classifier alone, on outputs that do not move, before lambda acts (`config.warm_up_epochs`)."""
     z = torch.from_numpy(train.z).to(device)
-    seen = to_tensor(reconstruct(players.autoencoder, train.images, device), device)
+    seen = to_bytes(reconstruct(players.autoencoder, train.images, device), device)
     optimiser = torch.optim.Adam(players.private_classifier.parameters(), lr=1e-3, fused=True)
     order, history = torch_generator(seed, "warm-up order"), []
     for epoch in range(config.warm_up_epochs):
         parts = batches(len(z), config.batch, order)
-        rows = [private_turn(players.private_classifier, optimiser, seen[index], z[index]) for index in parts]
+        rows = [private_turn(players.private_classifier, optimiser, to_float(seen[index]), z[index]) for index in parts]
         history.append({"phase": "warm-up", "epoch": epoch, **mean_row(rows)})
     return history
 
@@ -205,7 +205,7 @@ def prepare(
     players: Players, train: Dataset, config: GameConfig, seed: int, device: torch.device | str = "cpu"
 ) -> Outcome:
     """Phases (i) and (ii), which do not know lambda, and the warm-up: the start of every lambda's phase (iii)."""
-    history = pretrain_autoencoder(players.autoencoder, to_tensor(train.images, device), config, seed)
+    history = pretrain_autoencoder(players.autoencoder, to_bytes(train.images, device), config, seed)
     fidelity = play(players, train, lam=None, epochs=config.fidelity_epochs, config=config, seed=seed, device=device)
     players.autoencoder = fidelity.autoencoder
     if not fidelity.collapsed:
