@@ -162,7 +162,7 @@ def test_all_of_the_autoencoder_plays(prepared, objective):
 
 
 @BOTH
-def test_each_player_descends_its_own_loss_and_nothing_else_gathers(prepared, objective):
+def test_each_player_descends_its_own_loss_and_nothing_else_gathers(prepared, objective, float32):
     """With all rates 0 the gradients left behind are those of the two losses, computed here one by one."""
     players, lam, weight = copy.deepcopy(prepared), 1.5, 7.0
     row = turn(players, objective=objective, lam=lam, pixel_weight=weight)

@@ -9,7 +9,8 @@ from torch import nn
 
 from anonrep.attackers import FEW, PAPERS, Effort, SupportVectors, coarse, pixels, suite
 from anonrep.images import jitter
-from anonrep.network_attacker import NetworkAttacker, large_network, mixed_precision, perceptron, plain_network
+from anonrep.network_attacker import NetworkAttacker, large_network, perceptron, plain_network
+from anonrep.precision import mixed_precision
 
 QUICK = Effort(network_epochs=1, large_epochs=1, trees=3, rounds=2)
 NETWORKS = [plain_network, large_network, perceptron]
@@ -210,7 +211,7 @@ def test_a_network_learns_in_mixed_precision_and_without(monkeypatch):
     found = []
     for enabled in (False, True):
         mixed = torch.autocast("cpu", torch.bfloat16, enabled=enabled)
-        monkeypatch.setattr("anonrep.network_attacker.mixed_precision", lambda device, mixed=mixed: mixed)
+        monkeypatch.setattr("anonrep.precision.mixed_precision", lambda device, mixed=mixed: mixed)
         attacker = NetworkAttacker(epochs=8, batch=16, rate=2e-3).fit(images, labels)
         assert {value.dtype for value in attacker.module_.parameters()} == {torch.float32}
         assert attacker.score(fresh, truth) > 0.95

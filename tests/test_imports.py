@@ -27,8 +27,9 @@ ALLOWED = {
     "networks": {"seeds"},
     "game": set(),
     "images": set(),
-    "pretraining": {"game", "images", "seeds"},
-    "training": {"losses", "game", "dataset", "images", "networks", "pretraining", "seeds"},
+    "precision": set(),
+    "pretraining": {"game", "images", "precision", "seeds"},
+    "training": {"losses", "game", "dataset", "images", "networks", "precision", "pretraining", "seeds"},
     # what the method is compared with
     "codebook": {"dataset", "seeds", "files"},
     "perturbations": {"codebook", "dataset", "seeds"},
@@ -38,7 +39,7 @@ ALLOWED = {
     "views": {"dataset", "images", "networks", "pretraining"},
     "finite": {"code_encoder", "dataset", "losses", "networks", "seeds", "views"},
     # what a release is worth
-    "network_attacker": {"files", "images", "seeds"},
+    "network_attacker": {"files", "images", "precision", "seeds"},
     "attackers": {"network_attacker"},
     "certificate": set(),
     "information": set(),

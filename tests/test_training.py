@@ -129,7 +129,7 @@ def test_without_lambda_the_private_classifier_sits_out():
     assert not {"private", "objective", "private_accuracy"} & set(row)
 
 
-def test_each_player_descends_its_own_loss_and_nothing_else_gathers():
+def test_each_player_descends_its_own_loss_and_nothing_else_gathers(float32):
     """With all rates 0 the gradients left behind are those of eqs. 13, 14 and 12, computed here one by one."""
     players, lam, anchor = fresh(GameConfig(**TINY)), 1.5, 2.0
     turn(players, lam=lam, pixel_anchor=anchor)
@@ -159,7 +159,7 @@ def seen_by_the_adversaries(players: Players) -> tuple[torch.Tensor, torch.Tenso
     return players.discriminator(x_hat), players.private_classifier(x_hat)
 
 
-def test_the_autoencoder_answers_adversaries_that_have_just_moved():
+def test_the_autoencoder_answers_adversaries_that_have_just_moved(float32):
     players = fresh(GameConfig(**TINY))
     row = turn(players, "discriminator", "private_classifier")
     logits_y, logits_z = seen_by_the_adversaries(players)
@@ -167,7 +167,21 @@ def test_the_autoencoder_answers_adversaries_that_have_just_moved():
     assert row["private"] == pytest.approx(float(losses.private_loss(logits_z, torch.from_numpy(tiny().z))), rel=1e-5)
 
 
-def test_lambda_zero_moves_the_autoencoder_exactly_as_fidelity_alone():
+@BOTH
+def test_mixed_precision_sees_the_same_losses_and_leaves_float32(monkeypatch, departures):
+    rows = {}
+    for enabled in (False, True):
+        mixed = torch.autocast("cpu", torch.bfloat16, enabled=enabled)
+        monkeypatch.setattr("anonrep.precision.mixed_precision", lambda device, mixed=mixed: mixed)
+        players = fresh(GameConfig(**(TINY | departures)))
+        rows[enabled] = turn(players, step=0, **departures)
+        assert {weight.dtype for player in players for weight in player.parameters()} == {torch.float32}
+    assert rows[True] != rows[False]  # or there was one precision
+    for name in set(rows[True]) - {"gradient", "private_accuracy"}:
+        assert rows[True][name] == pytest.approx(rows[False][name], rel=0.02, abs=1e-4), name
+
+
+def test_lambda_zero_moves_the_autoencoder_exactly_as_fidelity_alone(float32):
     start = fresh(GameConfig(**TINY))
     ends = {}
     for lam in (None, 0.0, 1.0):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from anonrep.files import replacing
 from anonrep.images import jitter
+from anonrep.precision import fast
 from anonrep.seeds import seeded_initialisation, torch_generator
 
 
@@ -38,13 +39,6 @@ def perceptron(height: int, width: int, classes: int) -> nn.Module:
         *[nn.Flatten(), nn.Linear(height * width, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU()],
         nn.Linear(512, classes),
     )
-
-
-def mixed_precision(device: str) -> torch.autocast:
-    """bfloat16 where the hardware computes with it, which halves the time; elsewhere it would be emulated, slowly."""
-    kind = torch.device(device).type
-    able = {"cuda": torch.cuda.is_bf16_supported, "cpu": torch.ops.mkldnn._is_mkldnn_bf16_supported}
-    return torch.autocast(kind, torch.bfloat16, enabled=kind in able and able[kind]())
 
 
 class NetworkAttacker(ClassifierMixin, BaseEstimator):
@@ -85,9 +79,8 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
             for _ in range(self.epochs):
                 for index in torch.randperm(len(x), generator=order).split(self.batch):
                     batch = jitter(x[index], order, self.augment) if self.augment else x[index]
-                    with mixed_precision(self.device):
-                        logits = self.module_(batch)
-                    loss = nn.functional.cross_entropy(logits.float(), y[index], label_smoothing=self.smoothing)
+                    logits = fast(self.module_, batch)
+                    loss = nn.functional.cross_entropy(logits, y[index], label_smoothing=self.smoothing)
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()

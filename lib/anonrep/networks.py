@@ -72,7 +72,7 @@ class Autoencoder(nn.Module):
         image = self.expand(hidden).unflatten(1, (-1, *low))
         image = self.upper(image)[:, :, : middle[0], : middle[1]]
         image = self.lower(image)[:, :, : self.sizes[0][0], : self.sizes[0][1]]
-        return image.sigmoid()
+        return image.float().sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))

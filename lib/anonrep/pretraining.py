@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from anonrep.game import GameConfig
 from anonrep.images import to_bytes, to_float
+from anonrep.precision import fast, mixed_precision
 from anonrep.seeds import torch_generator
 
 
@@ -38,12 +39,13 @@ def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, 
         for index in batches(len(x), config.batch, order):
             batch = to_float(x[index])
             if config.kl:
-                mean, log_variance = autoencoder.encode_distribution(batch)
-                draw = torch.randn(mean.shape, generator=noise, device=mean.device)
-                x_hat = autoencoder.decode(mean + draw * (log_variance / 2).exp())
+                with mixed_precision(x.device):
+                    mean, log_variance = (part.float() for part in autoencoder.encode_distribution(batch))
+                    draw = torch.randn(mean.shape, generator=noise, device=mean.device)
+                    x_hat = autoencoder.decode(mean + draw * (log_variance / 2).exp())
                 kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
             else:
-                x_hat, kl = autoencoder(batch), 0.0
+                x_hat, kl = fast(autoencoder, batch), 0.0
             loss = nn.functional.binary_cross_entropy(x_hat, batch) + config.kl * kl
             optimiser.zero_grad()
             loss.backward()

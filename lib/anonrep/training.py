@@ -23,6 +23,7 @@ from anonrep.dataset import Dataset
 from anonrep.game import GameConfig, collapse
 from anonrep.images import blur, spread, to_bytes, to_float
 from anonrep.networks import Players
+from anonrep.precision import fast
 from anonrep.pretraining import batches, mean_row, pretrain_autoencoder, reconstruct
 from anonrep.seeds import torch_generator
 
@@ -93,12 +94,12 @@ def update(
     x: (B, 1, H, W), z: (B,), p_z: (|Z|,). With `lam` None the private classifier sits out: phase (ii).
     """
     autoencoder, discriminator, private_classifier = players
-    x_hat = autoencoder(x)
+    x_hat = fast(autoencoder, x)
     seen = x_hat.detach()  # the adversaries look at the output; their steps must not move the autoencoder
 
     # The discriminator's turn, eq. 13: the selector shows it as many real images as reconstructions.
     v, y = torch.cat([x, seen]), torch.cat([torch.ones(len(x)), torch.zeros(len(x))]).to(x.device)
-    d_loss = losses.discriminator_loss(discriminator(v), y)
+    d_loss = losses.discriminator_loss(fast(discriminator, v), y)
     penalty = 0.0
     if config.r1 and step % R1_EVERY == 0:
         penalty = config.r1 / 2 * R1_EVERY * r1_penalty(discriminator, x)  # lazily, as Karras et al. (2020)
@@ -113,14 +114,14 @@ def update(
 
     # The autoencoder's turn, eq. 12. Its x_hat is still current: only the others have moved since.
     optimisers.autoencoder.zero_grad()
-    fool = losses.fool_loss(discriminator(x_hat))
+    fool = losses.fool_loss(fast(discriminator, x_hat))
     mse = (x_hat - x).square().mean()
     turn |= {"fool": fool, "mse": mse}
     loss = fool
     if config.pixel_anchor:
         loss = loss + config.pixel_anchor * blur(x_hat - x, config.anchor_blur).square().mean()
     if lam is not None:
-        logits_z = private_classifier(x_hat)
+        logits_z = fast(private_classifier, x_hat)
         turn |= {"private": losses.private_loss(logits_z, z), "objective": losses.objective_loss(logits_z, p_z)}
         loss = losses.autoencoder_loss(loss, losses.mutual_information_surrogate(logits_z, z, p_z), lam)
     moved = [weight for group in optimisers.autoencoder.param_groups for weight in group["params"]]
@@ -133,7 +134,7 @@ def update(
 
 def private_turn(classifier: nn.Module, optimiser: torch.optim.Optimizer, seen: Tensor, z: Tensor) -> dict[str, Tensor]:
     """The private classifier's step on images it sees and cannot move, eq. 14."""
-    logits_z = classifier(seen)
+    logits_z = fast(classifier, seen)
     loss = losses.private_loss(logits_z, z)
     optimiser.zero_grad()
     loss.backward()
