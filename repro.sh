@@ -7,7 +7,14 @@
 set -euo pipefail
 
 jobs=${JOBS:-2}
-waves=('^notebooks$' '^render$' '^pretrain@' '^(controls|(train|finite)@.*)$' '^(certify|outsiders|(assess|baseline|ablation)@.*)$')
+waves=(
+    '^notebooks$'
+    '^(render|faces)$'
+    '^(pretrain|faces-start)@'
+    '^(controls|(faces-finite|faces-standard|faces-target|train|finite)@.*)$'
+    '^(certify|outsiders|(faces-references|assess|baseline|ablation)@.*)$'
+    '^faces-assess@'
+)
 
 # Everything of this process group is asked to stop, given a moment to put its locks away, and then made to.
 stop() {

@@ -66,6 +66,7 @@ def has_a_default(path: tuple) -> bool:
         path[:-1] in (("audit", "points"), ("audit", "settings"))
         or path[-2:-1] in {("game",), ("config",), ("assessment",)}
         or path[:-2] == ("ablation", "changes")
+        or path[:-1] == ("ferg", "standard")
     )
 
 

@@ -36,6 +36,28 @@ def accuracy_bound(codes: np.ndarray, z: np.ndarray, delta: float = 0.05) -> flo
     return 1.0 if hits == n else float(beta.ppf(1 - delta, hits + 1, n - hits))
 
 
+def clip_accuracy_bound(codes: np.ndarray, z: np.ndarray, clips: np.ndarray, delta: float = 0.05) -> float:
+    r"""`accuracy_bound` where whole clips are the independent draws, and frames of one clip are alike.
+
+    .. math:: S = \sum_k \max_z \sum_c N_{ckz} / N_c, \qquad \mathrm{kl}(S / C \,\|\, B) = \log(1 / \delta) / C
+
+    Accuracy is that on a random frame of a random clip. The best rule hits a share of each clip's N_c frames; over C
+    clips these shares are independent, in [0, 1], and sum to S at most. Chernoff's bound, which holds for them as for
+    single hits (Hoeffding, 1963), gives the limit B. Much wider than counting frames, and honest: a clip is one draw.
+    `codes`, `z`, `clips`: (n,) held-out images.
+    """
+    _check_level(delta)
+    _, clip, sizes = np.unique(clips, return_inverse=True, return_counts=True)
+    table = np.zeros(_table(codes, z).shape)
+    np.add.at(table, (z, codes), 1 / sizes[clip])
+    share, room = table.max(axis=0).sum() / len(sizes), -math.log(delta) / len(sizes)
+
+    def excess(bound: float) -> float:
+        return float(rel_entr([share, 1 - share], [bound, 1 - bound]).sum()) - room
+
+    return 1.0 if share > 1 - 1e-9 else float(brentq(excess, share, 1 - 1e-12))
+
+
 def plug_in_information(codes: np.ndarray, z: np.ndarray) -> float:
     r"""Plug-in estimate of I(Z; K): the sum of J log(J / (J_z J_k)) over the empirical joint table J.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.files import read_json, replacing, write_json
+from anonrep.gradients import OrientedGradients
 from anonrep.images import to_tensor
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
@@ -18,15 +19,15 @@ from anonrep.seeds import seeded_initialisation
 
 
 class CodeEncoder(nn.Module):
-    """x (B, 1, H, W) -> logits of K codes (B, K): a small network on the features of an autoencoder's encoder.
+    """x (B, 1, H, W) -> logits of K codes (B, K): a small network on features that stay as they are.
 
-    The features stay as phases (i) and (ii) left them; `head` is what is learned.
+    `features`: a module (B, 1, H, W) -> (B, inputs), such as an autoencoder's encoder as phases (i) and (ii) left it;
+    `head` is what is learned.
     """
 
-    def __init__(self, autoencoder: Autoencoder, codes: int, units: int) -> None:
+    def __init__(self, features: nn.Module, inputs: int, codes: int, units: int) -> None:
         super().__init__()
-        self.features = autoencoder.encoder.requires_grad_(False)
-        inputs = autoencoder.mean.in_features
+        self.features = features.requires_grad_(False)
         self.head = nn.Sequential(
             nn.BatchNorm1d(inputs, affine=False),
             *[nn.Linear(inputs, units), nn.BatchNorm1d(units), nn.ReLU()],
@@ -63,19 +64,35 @@ def draw_codes(autoencoder: Autoencoder, images: np.ndarray, codes: np.ndarray) 
     return (autoencoder.decode(centres).squeeze(1) * 255).round().byte().cpu().numpy()
 
 
-def make_codebook(autoencoder: Autoencoder, encoder: CodeEncoder, data: Dataset) -> Codebook:
-    """The pictures of the codes that training images have, and every image's code.
+def used_codes(encoder: CodeEncoder, data: Dataset) -> np.ndarray:
+    """Every image's code, int64 (N,), among those that training images have.
 
     The encoder forgets the other codes: nothing is known of what they would tell.
     """
-    train = data.subset("train").images
-    used = np.bincount(encoder.codes(train), minlength=encoder.head[-1].out_features) > 0
+    used = np.bincount(encoder.codes(data.subset("train").images), minlength=encoder.head[-1].out_features) > 0
     encoder.keep(torch.from_numpy(used).to(encoder.head[-1].weight.device))
-    return Codebook(draw_codes(autoencoder, train, encoder.codes(train)), encoder.codes(data.images))
+    return encoder.codes(data.images)
+
+
+def make_codebook(autoencoder: Autoencoder, encoder: CodeEncoder, data: Dataset) -> Codebook:
+    """`used_codes` with the pictures of `draw_codes`."""
+    codes = used_codes(encoder, data)
+    return Codebook(draw_codes(autoencoder, data.subset("train").images, codes[data.split == 0]), codes)
+
+
+def features(architecture: dict) -> tuple[nn.Module, int]:
+    """What an encoder of this architecture looks at, and how many numbers that is: the encoder of an autoencoder, with
+    weights still to be loaded, or, without a hidden layer in the architecture, oriented gradients."""
+    size = {key: architecture[key] for key in ("height", "width")}
+    if "hidden" not in architecture:
+        gradients = OrientedGradients()
+        return gradients, gradients.outputs(**size)
+    autoencoder = Autoencoder(**size, hidden=architecture["hidden"], channels=architecture["channels"])
+    return autoencoder.encoder, autoencoder.mean.in_features
 
 
 def save_encoder(path: str | Path, encoder: CodeEncoder, architecture: dict, **description: object) -> None:
-    """Write `path`.safetensors and `path`.json: the encoder, the `architecture` of its players, and a description."""
+    """Write `path`.safetensors and `path`.json: the encoder, the `architecture` (`features`), and a description."""
     weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
     with replacing(f"{path}.safetensors") as temporary:
         save_file(weights, temporary)
@@ -87,9 +104,8 @@ def load_encoder(path: str | Path, device: torch.device | str = "cpu") -> CodeEn
     """Read what `save_encoder` wrote, ready to give codes. A missing, damaged or unfitting file is named."""
     description = read_json(f"{path}.json")
     try:
-        shape = {key: description["architecture"][key] for key in ("height", "width", "hidden", "channels")}
         with seeded_initialisation(0):  # or building layers would move the global generator
-            encoder = CodeEncoder(Autoencoder(**shape), description["codes"], description["units"])
+            encoder = CodeEncoder(*features(description["architecture"]), description["codes"], description["units"])
         encoder.load_state_dict(load_file(f"{path}.safetensors"))
     except (KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path}.safetensors and .json are no encoder ({error!r}): run `dvc repro`") from error

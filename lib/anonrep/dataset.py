@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 class Dataset:
     """N grey images with their private labels.
 
-    images      uint8 (N, H, W), 0 background, 255 ink
+    images      uint8 (N, H, W), 0 background and 255 ink, or, where not `ink`, 0 black and 255 white
     z           int64 (N,), the private label, 0 ... |Z| - 1
     attributes  named int64 or float64 (N,); used to judge a release, never to train one
     split       uint8 (N,), index into SPLITS
@@ -46,6 +46,11 @@ class Dataset:
     def source(self) -> str:
         """Where the images come from in a word, e.g. "uci" or "standin"; every result row repeats it."""
         return self.provenance["source"]
+
+    @property
+    def ink(self) -> bool:
+        """Whether 255 is ink, to be shown black on white; else it is light."""
+        return self.provenance.get("ink", True)
 
     @property
     def n_private(self) -> int:

@@ -31,7 +31,7 @@ def pick_device(wish: str = "auto") -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if wish == "auto" else wish
 
 
-def _plain(row: dict) -> dict:
+def plain(row: dict) -> dict:
     """A loss that is no longer finite has no number in JSON: null."""
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
 
@@ -53,7 +53,7 @@ def prepare_seeds(data: Dataset, game: dict, seeds: Sequence[int], out: str | Pa
         players = Players.build(**architecture, seed=seed).to(torch.device(device))
         outcome = prepare(players, data.subset("train"), config, seed, device)
         save_players(out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance)
-        history += [{"seed": seed, **_plain(row)} for row in outcome.history]
+        history += [{"seed": seed, **plain(row)} for row in outcome.history]
         runs.append({"seed": seed, "collapsed": outcome.collapsed})
     write_json(out / "history.json", history)
     write_json(out / "runs.json", runs)
@@ -84,7 +84,7 @@ def train_lambda(
             save_players(
                 out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance, **how
             )
-            history += [{"seed": seed, **_plain(row)} for row in outcome.history]
+            history += [{"seed": seed, **plain(row)} for row in outcome.history]
             with replacing(out / f"snapshots-{seed}.npz") as temporary:
                 np.savez_compressed(temporary, snapshots=outcome.snapshots)
         if not collapsed:

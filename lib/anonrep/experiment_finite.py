@@ -52,7 +52,7 @@ def train_finite(
         numbers = FiniteConfig(**config)
         seen = prepare(autoencoder, data, numbers, seed)
         for k in codes:
-            encoder, steps, restarts = learn(autoencoder, seen, lam, replace(numbers, codes=k), seed)
+            encoder, steps, restarts = learn(autoencoder.encoder, seen, lam, replace(numbers, codes=k), seed)
             codebook = make_codebook(autoencoder, encoder, data)
             key, path = {"lam": lam, "codes": k, "seed": seed}, out / f"codes-{k}-seed-{seed}"
             codebook.save(path.with_suffix(".npz"))

@@ -87,22 +87,23 @@ def build(
         )
     if split not in SPLIT_WAYS:
         raise ValueError(f"split {split!r}; expected one of {', '.join(SPLIT_WAYS)}")
+    clips = frames.recorded["clip"] if frames.recorded else runs(frames, run)
     if split == "random":
         parts = random_split(len(frames), tuple(split_sizes), numpy_generator(seed, "split"))
         kept = np.ones(len(frames), bool)
     else:
-        clips = frames.recorded["clip"] if frames.recorded else runs(frames, run)
         parts = clip_split(_cell(frames), clips, split_sizes, numpy_generator(seed, "split"))
         kept = np.ones(len(frames), bool) if frames.recorded else ~too_close(frames, parts, gap)
     return Dataset(
         images=frames.images,
         z=frames.character,
-        attributes={"expression": frames.expression, "frame": frames.frame, **frames.recorded},
+        attributes={"expression": frames.expression, "frame": frames.frame, **frames.recorded, "clip": clips},
         split=parts,
         provenance={
             "dataset": "ferg",
             "source": source,
             "private": "identity",
+            "ink": False,
             "sha256": frames.sha256,
             **ORIGINS[source],
             "counts": {

@@ -162,6 +162,13 @@ def nobody(images: int = 420, size: int = 50, seed: int = 0) -> Dataset:
             **{name: np.concatenate([one[name] for one in known]) for name in RECORDED},
         },
         split=np.zeros(len(pictures), np.uint8),
-        provenance={"dataset": "ferg", "private": "identity", "size": size, "seed": seed, **ORIGINS["standin"]}
-        | {"source": "standin", "characters": ["nobody"]},
+        provenance={
+            "dataset": "ferg",
+            "private": "identity",
+            "ink": False,
+            "size": size,
+            "seed": seed,
+            **ORIGINS["standin"],
+        }
+        | {**ORIGINS["standin"], "source": "standin", "characters": ["nobody"]},
     )

@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from anonrep.code_encoder import CodeEncoder
@@ -134,18 +134,19 @@ def judge(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, ge
 
 
 def learn(
-    autoencoder: Autoencoder, seen: dict[str, View], lam: float, config: FiniteConfig, seed: int
+    features: nn.Module, seen: dict[str, View], lam: float, config: FiniteConfig, seed: int
 ) -> tuple[CodeEncoder, list[dict], list[dict]]:
     """An encoder for a finite release at one lambda: the best of `config.restarts` by the objective on validation.
 
-    Training images and their private labels are learned from, validation chooses. Returns the encoder, the history of
+    `features`: what made the copies in `seen`. Training images and their private labels are learned from, validation
+    chooses. Returns the encoder, the history of
     all restarts (`train`) and a row a restart (`judge`; `chosen` says which it is).
     """
-    found, history = [], []
+    found, history, copies = [], [], seen["train"].copies
     for restart in tqdm(range(config.restarts), desc=f"lambda {lam:g}, {config.codes} codes", mininterval=10):
         name = (seed, "finite", f"{lam:g}", config.codes, restart)
         with seeded_initialisation(*name):
-            encoder = CodeEncoder(autoencoder, config.codes, config.units).to(autoencoder.mean.weight.device)
+            encoder = CodeEncoder(features, copies.shape[2], config.codes, config.units).to(copies.device)
         rows = train(encoder, seen["train"], lam, config, torch_generator(*name, "steps"))
         history += [{"restart": restart, **row} for row in rows]
         found.append((encoder, judge(encoder, seen["validation"], lam, config, torch_generator(*name, "judge"))))

@@ -45,15 +45,18 @@ def svg(figure: Figure) -> str:
         return file.getvalue()
 
 
-def mosaic(axis: Axes, rows: Sequence[np.ndarray], labels: Sequence[str], gap: int = 2) -> None:
-    """Rows of images, uint8 (K, H, W) each, as one picture with a label at each row: ink black on white paper."""
+def mosaic(axis: Axes, rows: Sequence[np.ndarray], labels: Sequence[str], gap: int = 2, ink: bool = True) -> None:
+    """Rows of images, uint8 (K, H, W) each, as one picture with a label at each row, on white paper.
+
+    `ink`: 255 is black ink on that paper; else it is light (`Dataset.ink`).
+    """
     height, width = rows[0].shape[1:]
-    paper = np.zeros((len(rows) * (height + gap), max(map(len, rows)) * (width + gap)), np.uint8)
+    paper = np.full((len(rows) * (height + gap), max(map(len, rows)) * (width + gap)), 0 if ink else 255, np.uint8)
     for i, row in enumerate(rows):
         for j, image in enumerate(row):
             top, left = i * (height + gap), j * (width + gap)
             paper[top : top + height, left : left + width] = image
-    axis.imshow(255 - paper, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.imshow(255 - paper if ink else paper, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set(xticks=[], yticks=[(height + gap) * (i + 0.5) - gap / 2 for i in range(len(rows))], yticklabels=labels)
     axis.tick_params(length=0, labelsize=8)
     axis.spines[:].set_visible(False)
@@ -205,25 +208,29 @@ def players(histories: Mapping[str, pd.DataFrame], *, chance: float, source: str
     return figure
 
 
-def epochs_strip(snapshots: np.ndarray, *, source: str, setting: str = "full", columns: int = 12) -> Figure:
+def epochs_strip(
+    snapshots: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
+) -> Figure:
     """The paper's Fig. 3: rows of images as phase (iii) goes on. `snapshots`: uint8 (epochs + 1, K, H, W)."""
     chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(columns, len(snapshots))).round().astype(int))
     figure = Figure(figsize=(0.6 * len(chosen) + 0.8, 0.6 * snapshots.shape[1] + 0.8), layout="constrained")
     axis = figure.subplots()
-    mosaic(axis, list(snapshots[chosen].swapaxes(0, 1)), [""] * snapshots.shape[1])
+    mosaic(axis, list(snapshots[chosen].swapaxes(0, 1)), [""] * snapshots.shape[1], ink=ink)
     pitch = snapshots.shape[3] + 2
     axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epoch of phase (iii)")
-    figure.suptitle(f"From digit to released digit: {title_suffix(source, setting)}", fontsize=9)
+    figure.suptitle(f"From image to released image: {title_suffix(source, setting)}", fontsize=9)
     return figure
 
 
-def couples(raw: np.ndarray, released: np.ndarray, *, source: str, setting: str = "full", columns: int = 12) -> Figure:
+def couples(
+    raw: np.ndarray, released: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
+) -> Figure:
     """The paper's Fig. 4: images above their releases, uint8 (K, H, W) each, K a multiple of `columns`."""
     rows, labels = [], []
     for start in range(0, len(raw), columns):
         rows += [raw[start : start + columns], released[start : start + columns]]
         labels += ["image", "release"]
     figure = Figure(figsize=(0.6 * columns + 1, 0.6 * len(rows) + 0.6), layout="constrained")
-    mosaic(figure.subplots(), rows, labels)
+    mosaic(figure.subplots(), rows, labels, ink=ink)
     figure.suptitle(f"Test images and what is released: {title_suffix(source, setting)}", fontsize=9)
     return figure

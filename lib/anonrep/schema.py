@@ -10,10 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from anonrep import perturbations
+from anonrep import ferg_sources, perturbations
 from anonrep.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.attackers import Effort
 from anonrep.checks import Check, ParameterError, choice, config, each, field, group, read, rule, several, text, whole
+from anonrep.ferg import COUNTS, SPLIT_WAYS
+from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.finite import FiniteConfig
 from anonrep.game import GameConfig
 from anonrep.pendigits import PENS
@@ -76,6 +78,30 @@ def _schema(params: object) -> dict[str, Check]:
                     required=False,
                 ),
                 "game": config(AdversaryConfig),
+            }
+        ),
+        "ferg": group(
+            {
+                "data": group(
+                    {
+                        "source": choice(ferg_sources.SOURCES),
+                        "size": whole(15, 256),  # three cells of edges a side; the real images have 256
+                        "images": whole(COUNTS.size),
+                        "artificial": whole(len(EXPRESSIONS)),
+                        "split_sizes": several(whole(1), length=3, distinct=False),
+                        "seed": whole(),
+                        "run": whole(1),
+                        "gap": whole(),
+                    }
+                ),
+                "splits": several(choice(SPLIT_WAYS)),
+                "targets": several(whole(0, len(CHARACTERS))),
+                "seeds": several(whole()),
+                "lam": lam,
+                "game": config(GameConfig),
+                "standard": config(GameConfig),
+                "finite": group({"lam": lam, "config": config(FiniteConfig)}),
+                "assessment": config(Effort),
             }
         ),
         "ablation": group(

@@ -88,21 +88,25 @@ def update(
     lam: float | None,
     config: GameConfig,
     step: int,
+    real: Tensor | None = None,
+    anchor: Tensor | None = None,
 ) -> dict[str, float]:
     """One turn of the game on one batch; returns what each player saw, in nats (mse: a pixel; gradient: a norm).
 
-    x: (B, 1, H, W), z: (B,), p_z: (|Z|,). With `lam` None the private classifier sits out: phase (ii).
+    x: (B, 1, H, W), z: (B,), p_z: (|Z|,). With `lam` None the private classifier sits out: phase (ii). `real` and
+    `anchor`, (B, 1, H, W), take the place of x where the discriminator is shown real images and in the pixel anchor.
     """
+    real, anchor = x if real is None else real, x if anchor is None else anchor
     autoencoder, discriminator, private_classifier = players
     x_hat = fast(autoencoder, x)
     seen = x_hat.detach()  # the adversaries look at the output; their steps must not move the autoencoder
 
     # The discriminator's turn, eq. 13: the selector shows it as many real images as reconstructions.
-    v, y = torch.cat([x, seen]), torch.cat([torch.ones(len(x)), torch.zeros(len(x))]).to(x.device)
+    v, y = torch.cat([real, seen]), torch.cat([torch.ones(len(real)), torch.zeros(len(x))]).to(x.device)
     d_loss = losses.discriminator_loss(fast(discriminator, v), y)
     penalty = 0.0
     if config.r1 and step % R1_EVERY == 0:
-        penalty = config.r1 / 2 * R1_EVERY * r1_penalty(discriminator, x)  # lazily, as Karras et al. (2020)
+        penalty = config.r1 / 2 * R1_EVERY * r1_penalty(discriminator, real)  # lazily, as Karras et al. (2020)
     optimisers.discriminator.zero_grad()
     (d_loss + penalty).backward()
     optimisers.discriminator.step()
@@ -119,7 +123,7 @@ def update(
     turn |= {"fool": fool, "mse": mse}
     loss = fool
     if config.pixel_anchor:
-        loss = loss + config.pixel_anchor * blur(x_hat - x, config.anchor_blur).square().mean()
+        loss = loss + config.pixel_anchor * blur(x_hat - anchor, config.anchor_blur).square().mean()
     if lam is not None:
         logits_z = fast(private_classifier, x_hat)
         turn |= {"private": losses.private_loss(logits_z, z), "objective": losses.objective_loss(logits_z, p_z)}
@@ -152,26 +156,37 @@ def play(
     seed: int,
     device: torch.device | str = "cpu",
     watch: np.ndarray | None = None,
+    real: np.ndarray | None = None,
+    anchor: np.ndarray | None = None,
 ) -> Outcome:
     """Phase (ii) with `lam` None, phase (iii) with a number: every player takes its turn on every batch.
 
-    `watch`: uint8 (K, H, W), images to follow through the epochs. The players are changed in place. A run that has
-    left the game is stopped: `collapse` says when and why.
+    watch   uint8 (K, H, W), images to follow through the epochs
+    real    uint8 (R, H, W), what the discriminator is shown as real images, in the place of the training images: those
+            of one person alone restrict the game to that target (paper, Section 3, the second method on faces)
+    anchor  uint8 (N, H, W), what the pixel anchor holds each redrawn training image to, in the place of itself
+
+    The players are changed in place. A run that has left the game is stopped: `collapse` says when and why.
     """
     x, z = to_bytes(train.images, device), torch.from_numpy(train.z).to(device)
+    templates, held = (None if one is None else to_bytes(one, device) for one in (real, anchor))
     p_z = torch.from_numpy(train.p_z).float().to(device)
     optimisers = Optimisers.build(players, config)
     averaged = copy.deepcopy(players.autoencoder) if config.ema else players.autoencoder
     name = None if lam is None else f"{lam:g}"  # 1 and 1.0 are the same game
     order = torch_generator(seed, "game order", name)
-    phase, raw_spread = "fidelity" if lam is None else "privacy", spread(train.images)
+    phase, raw_spread = "fidelity" if lam is None else "privacy", spread(train.images if real is None else real)
     watch = train.images[:0] if watch is None else watch
     history, snapshots, step, collapsed = [], [reconstruct(averaged, watch, device)], 0, None
     for epoch in tqdm(range(epochs), desc=f"{phase}, lambda {lam}", mininterval=10):
         rows = []
         for index in batches(len(x), config.batch, order):
-            batch = to_float(x[index]), z[index]
-            rows.append(update(players, optimisers, *batch, p_z, lam=lam, config=config, step=step))
+            batch, others = (to_float(x[index]), z[index]), {}
+            if templates is not None:
+                others["real"] = to_float(templates[torch.randint(len(templates), index.shape, generator=order)])
+            if held is not None:
+                others["anchor"] = to_float(held[index])
+            rows.append(update(players, optimisers, *batch, p_z, lam=lam, config=config, step=step, **others))
             step += 1
             if config.ema:
                 _average(averaged, players.autoencoder, config.ema)

@@ -35,11 +35,16 @@ def look_alikes(x: Tensor, z: Tensor, n: int, width: int) -> Tensor:
     `x`: (N, 1, H, W), `z`: (N,). The blur lets a stroke lie a little off; of blurred pixels every second one a side is
     enough. Raises ValueError where some image has fewer than n by others.
     """
+    step = 2 if width > 1 else 1
+    return nearest_others(blur(x, width)[..., ::step, ::step].flatten(1), z, n)
+
+
+@torch.no_grad()
+def nearest_others(rows: Tensor, z: Tensor, n: int) -> Tensor:
+    """The n nearest rows, Euclidean, that have another label: int64 (N, n). `rows`: (N, d), `z`: (N,)."""
     others = len(z) - int(z.bincount().max())
     if others < n:
         raise ValueError(f"{n} look-alikes by other people asked for; some of the {len(z)} images have {others}")
-    step = 2 if width > 1 else 1
-    rows = blur(x, width)[..., ::step, ::step].flatten(1)
     found = []
     for part, own in zip(rows.split(1000), z.split(1000), strict=True):
         distances = torch.cdist(part, rows).masked_fill_(own[:, None] == z, math.inf)
