@@ -222,7 +222,8 @@ def test_a_network_learns_in_mixed_precision_and_without(monkeypatch):
 
 def test_hardware_without_the_short_floats_is_not_made_to_emulate_them(monkeypatch):
     for able in (True, False):
-        monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda able=able: able)
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda able=able: able)
+        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
         with mixed_precision("cpu"):
             assert torch.is_autocast_enabled("cpu") == able
 

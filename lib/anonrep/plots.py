@@ -218,7 +218,7 @@ def epochs_strip(
     mosaic(axis, list(snapshots[chosen].swapaxes(0, 1)), [""] * snapshots.shape[1], ink=ink)
     pitch = snapshots.shape[3] + 2
     axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epoch of phase (iii)")
-    figure.suptitle(f"From image to released image: {title_suffix(source, setting)}", fontsize=9)
+    figure.suptitle(f"From image to released image: {title_suffix(source, setting)}", fontsize=9, wrap=True)
     return figure
 
 

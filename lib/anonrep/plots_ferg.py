@@ -24,7 +24,7 @@ STYLES = {
 
 def person(target: int) -> str:
     """The name of a character, or what stands for nobody."""
-    return CHARACTERS[target] if target < len(CHARACTERS) else "nobody (artificial)"
+    return CHARACTERS[target] if target < len(CHARACTERS) else "nobody"
 
 
 def sheet(data: Dataset, artificial: Dataset | None = None, *, setting: str = "full") -> Figure:

@@ -50,10 +50,7 @@ def headline(table: pd.DataFrame, certificate: pd.DataFrame, split: str, majorit
         f"{percent(majority)}."
     ]
     if "standard" in mine.index:
-        one = mine.loc["standard"]
-        said.append(
-            f"The standard method leaves identity at {percent(one.identity)}: it fools the eye, not an attacker."
-        )
+        said.append(f"The standard method leaves identity at {percent(mine.loc['standard'].identity)}.")
     if best is None:
         said.append("Every game restricted to a target collapsed.")
     else:
