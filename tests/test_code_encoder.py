@@ -47,7 +47,7 @@ def network() -> Autoencoder:
 def fresh(autoencoder: Autoencoder) -> CodeEncoder:
     """Untrained, but for the running means of its features; without biases many codes are somebody's likeliest."""
     with seeded_initialisation(0):
-        encoder = CodeEncoder(autoencoder, CODES, UNITS)
+        encoder = CodeEncoder(autoencoder.encoder, autoencoder.mean.in_features, CODES, UNITS)
     for layer in encoder.head:
         layer.momentum = 1.0
     encoder.head[-1].bias.data.zero_()
@@ -65,7 +65,7 @@ def same_picture(one: np.ndarray, two: np.ndarray) -> bool:
 
 def test_the_head_learns_and_the_features_do_not():
     autoencoder = network()
-    encoder = CodeEncoder(autoencoder, 6, UNITS)
+    encoder = CodeEncoder(autoencoder.encoder, autoencoder.mean.in_features, 6, UNITS)
     assert encoder.features is autoencoder.encoder
     assert not any(weight.requires_grad for weight in encoder.features.parameters())
     assert all(weight.requires_grad for weight in encoder.head.parameters())

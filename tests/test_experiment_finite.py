@@ -121,7 +121,7 @@ def test_it_is_what_learn_finds_on_the_prepared_autoencoder(root):
     seed, lam, k = 2, 1.5, 3
     autoencoder, config = load_players(root / "start" / f"seed-{seed}").autoencoder.eval(), FiniteConfig(**CONFIG)
     seen = prepare(autoencoder, DATA, config, seed)
-    encoder, history, restarts = learn(autoencoder, seen, lam, FiniteConfig(**CONFIG, codes=k), seed)
+    encoder, history, restarts = learn(autoencoder.encoder, seen, lam, FiniteConfig(**CONFIG, codes=k), seed)
     expected = make_codebook(autoencoder, encoder, DATA)
     folder = root / "models" / f"lambda-{lam}"
     found = Codebook.load(folder / f"codes-{k}-seed-{seed}.npz")

@@ -87,7 +87,7 @@ def _game(path: Path, data: Dataset, lam: float, seed: int) -> np.ndarray:
 def _finite(path: Path, data: Dataset, lam: float, seed: int) -> np.ndarray:
     autoencoder = _players(seed).autoencoder
     with seeded_initialisation(LAMBDAS.index(lam), "head"):
-        encoder = CodeEncoder(autoencoder, codes=8, units=8)
+        encoder = CodeEncoder(autoencoder.encoder, autoencoder.mean.in_features, codes=8, units=8)
     for layer in encoder.head:
         layer.momentum = 1.0  # one look at the data sets every scale, or untrained features would have one code
     encoder.train()(to_tensor(data.images))

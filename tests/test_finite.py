@@ -65,7 +65,7 @@ def tiny(**changes: object) -> tuple[Autoencoder, dict, FiniteConfig]:
 
 def fresh(autoencoder: Autoencoder, config: FiniteConfig) -> CodeEncoder:
     with seeded_initialisation(0):
-        return CodeEncoder(autoencoder, config.codes, config.units)
+        return CodeEncoder(autoencoder.encoder, autoencoder.mean.in_features, config.codes, config.units)
 
 
 def weights(module: nn.Module) -> list[torch.Tensor]:
@@ -202,7 +202,7 @@ def test_moves_the_head_alone_and_leaves_the_global_generators_alone():
     assert same(before[0], weights(autoencoder))
     assert not same(before[1], weights(encoder.head))
     assert not encoder.training
-    learn(autoencoder, seen, 1.0, config, 0)
+    learn(autoencoder.encoder, seen, 1.0, config, 0)
     assert same(before[0], weights(autoencoder))
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == random.getstate()
@@ -258,7 +258,7 @@ def test_same_seed_same_history_and_weights_whatever_the_global_generators_hold(
     for wanted, seed in ((1, 0), (2, 0), (2, 1)):
         torch.manual_seed(wanted)
         autoencoder, seen, config = tiny()
-        encoder, history, restarts = learn(autoencoder, seen, 1.0, config, seed)
+        encoder, history, restarts = learn(autoencoder.encoder, seen, 1.0, config, seed)
         ends.append((weights(encoder), history, restarts))
     first, again, other = ends
     assert same(first[0], again[0])
@@ -278,7 +278,7 @@ def test_neither_test_images_nor_attributes_decide_anything():
         images = np.where(painted[:, None, None], noise, data.images)
         attributes = {} if split == 2 else data.attributes
         seen = prepare(autoencoder, replace(data, images=images, attributes=attributes), config, 0)
-        encoder, history, (row,) = learn(autoencoder, seen, 1.0, config, 0)
+        encoder, history, (row,) = learn(autoencoder.encoder, seen, 1.0, config, 0)
         ends[split] = weights(encoder), history, row
     for split, other in ends.items():
         assert same(ends[None][0], other[0]) == (split != 0)
@@ -292,7 +292,7 @@ def test_neither_test_images_nor_attributes_decide_anything():
 def test_the_restart_with_the_least_objective_on_validation_is_kept():
     autoencoder, seen, config = tiny(restarts=4)
     lam = 1.0
-    encoder, history, restarts = learn(autoencoder, seen, lam, config, 7)
+    encoder, history, restarts = learn(autoencoder.encoder, seen, lam, config, 7)
     assert [row["restart"] for row in restarts] == [0, 1, 2, 3]
     assert all(list(row) == ["restart", "objective", *TERMS, "chosen"] for row in restarts)
     (chosen,) = [row for row in restarts if row["chosen"]]
@@ -317,7 +317,7 @@ def test_whichever_it_is(monkeypatch, objectives):
         return {"objective": objectives[len(judged) - 1]}
 
     monkeypatch.setattr(finite, "judge", say)
-    encoder, _, restarts = learn(autoencoder, seen, 0.5, config, 0)
+    encoder, _, restarts = learn(autoencoder.encoder, seen, 0.5, config, 0)
     assert [row["chosen"] for row in restarts] == [value == 1 for value in objectives]
     assert encoder is judged[objectives.index(1)][0]
     assert all(view is seen["validation"] and lam == 0.5 for _, view, lam in judged)
@@ -347,7 +347,7 @@ def test_the_codes_tell_the_person_for_nothing_hardly_at_a_price_and_the_shape_e
     autoencoder = network(data, epochs=6)
     seen, test, told = prepare(autoencoder, data, config, 0), data.split == 2, {}
     for lam in (0, 4):
-        encoder, _, _ = learn(autoencoder, seen, lam, config, 0)
+        encoder, _, _ = learn(autoencoder.encoder, seen, lam, config, 0)
         codes = make_codebook(autoencoder, encoder, data).codes
         told[lam] = {row["attribute"]: row["score"] for row in kept_by_code(data, codes, ["shape", "mark"])}
         told[lam]["person"] = plug_in_information(codes[test], data.z[test])

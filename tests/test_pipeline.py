@@ -27,8 +27,10 @@ from anonrep.dataset import Dataset
 ROOT = Path(__file__).parents[1]
 SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-8"))
 FIG2 = ("fig2", "controls", "naturalness", "runs", "summary")
-METRICS = (*FIG2, "certificate", "kept", "epsilon", "audit", "baselines")
-PAGES = ("index", "pendigits", "audit")
+FACES = ("table1", "ferg_certificate")
+METRICS = (*FIG2, "certificate", "kept", "epsilon", "audit", "baselines", *FACES)
+PAGES = ("index", "pendigits", "audit", "ferg")
+SPLITS = ("random", "clips")
 MATRICES = (("ablation", "without"), ("audit", "methods"))
 GAMES = ("faithful", "stabilised")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -54,6 +56,15 @@ OUTPUTS = [
     "reports/figures/fig2.png",
     "reports/figures/frontier.svg",
     "reports/figures/pareto.svg",
+    "reports/figures/table1.svg",
+    *(f"data/processed/ferg-{name}.npz" for name in (*SPLITS, "artificial")),
+    *(
+        f"models/ferg/{split}/target-6/{file}"
+        for split in SPLITS
+        for file in (*TRAINED, "substituted-0.npz", "pixels.npz")
+    ),
+    *(f"models/ferg/{split}/finite/{file}" for split in SPLITS for file in ("seed-0.safetensors", "target-6.npz")),
+    *(f"build/ferg/{split}-6.json" for split in SPLITS),
     *(f"reports/{name}.html" for name in PAGES),
     "dvc.lock",
 ]
@@ -151,10 +162,16 @@ def change_parameters(folder: Path, **values: object) -> str:
 def test_every_stage_ran_once_and_left_what_it_should(pipeline):
     folder, log = pipeline
     assert sorted(stages_run(log)) == sorted(lock(folder))
-    assert len(set(stages_run(log))) == 24 + sum(len(SETTING[part][names]) for part, names in MATRICES)
+    assert len(set(stages_run(log))) == 38 + sum(len(SETTING[part][names]) for part, names in MATRICES)
     assert not [path for path in OUTPUTS if not (folder / path).is_file()]
     pages = {path.stem for path in (folder / "build/runs").glob("*.html")}
-    assert pages == {stage.replace("@", "-") for stage in lock(folder)} - {"notebooks", "report", "audit", "index"}
+    assert pages == {stage.replace("@", "-") for stage in lock(folder)} - {
+        "notebooks",
+        "report",
+        "audit",
+        "ferg",
+        "index",
+    }
     hidden = [path for part in ("build", "data/processed", "models", "reports") for path in (folder / part).rglob(".*")]
     assert not hidden, "temporary files were left"
 
@@ -229,6 +246,24 @@ def test_the_audit_has_every_kind_of_attacker_and_every_baseline(done):
     for row in rows(done, "fig2"):
         if row["task"] == "writer" and row["variant"] != "raw":
             assert row["accuracy"] <= worst[row["variant"], row["lam"]]
+
+
+def test_table_1_has_every_method_on_both_splits_and_no_attacker_breaks_the_certificate(done):
+    table = rows(done, "table1")
+    keys = {"target", "method", "split", "task", "attacker", "accuracy", "low", "high", "n", "source"}
+    assert all(keys <= set(row) for row in table)
+    methods = {
+        (None, "raw"),
+        (None, "standard"),
+        *((6, name) for name in ("restricted", "substituted", "pixels", "finite")),
+    }
+    assert {(row["target"], row["method"]) for row in table} == methods
+    for split, bound in ((row["split"], row["bound"]) for row in rows(done, "ferg_certificate")):
+        mine = [row for row in table if row["split"] == split]
+        assert {row["task"] for row in mine} == {"identity", "expression", "pose", "gaze"}
+        found = [row["accuracy"] for row in mine if (row["method"], row["task"]) == ("finite", "identity")]
+        assert found
+        assert max(found) <= bound
 
 
 def test_a_collapsed_run_is_nowhere_reported_as_private(done):
@@ -446,8 +481,22 @@ def with_signal(process: psutil.Process, number: int) -> None:
 # By hand.
 
 
+LAB_FACES = ("faces_target", "faces_finite", "faces_assess", "ferg")
+
+
 def test_notebooks_run_with_the_parameters_they_show_and_make_nothing_stale(copy):
-    for name in ("train", "finite", "assess", "epsilon", "pendigits", "baseline", "outsiders", "audit", "index"):
+    for name in (
+        "train",
+        "finite",
+        "assess",
+        "epsilon",
+        "pendigits",
+        "baseline",
+        "outsiders",
+        "audit",
+        "index",
+        *LAB_FACES,
+    ):
         run(copy, "anonrep.notebook", "run", f"notebooks/{name}.ipynb", "--as", f"lab-{name}")
         assert (copy / f"build/runs/lab-{name}.html").is_file()
     assert (copy / "build/lab/train/seed-0.npz").is_file()
