@@ -1,0 +1,89 @@
+"""What the cost grows with: images, lambdas, seeds and identities, at three sizes each, in fresh processes."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import matplotlib.ticker
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from anonrep.dataset import Dataset
+from anonrep.game import GameConfig
+from anonrep.plots import COLOURS
+from anonrep.training import play, prepare
+from bench.games import LAM, digits, whole
+from bench.textbook import players_of
+from bench.timing import cost
+
+SIZES = {  # what grows, and its sizes; everything else stands still at BASE
+    "images": (1500, 3000, 6000),
+    "lambdas": (1, 2, 4),
+    "seeds": (1, 2, 4),
+    "identities": (30, 60, 120),
+}
+BASE = {"images": 1500, "lambdas": 1, "seeds": 1, "identities": 30}
+
+
+def people(images: int, identities: int) -> Dataset:
+    """Synthetic digits, dealt out to so many identities."""
+    return replace(digits(images), z=np.arange(images) % identities)
+
+
+def work(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
+    """Phases (i) and (ii) for each seed, phase (iii) for each seed and lambda, one after the other."""
+    for seed in range(seeds):
+        start = players_of(data, config, seed)
+        whole(prepare(start, data, config, seed))
+        for _ in range(lambdas):
+            options = {"lam": LAM, "epochs": config.private_epochs, "config": config, "seed": seed}
+            whole(play(copy.deepcopy(start), data, **options))
+
+
+def growth(config: GameConfig, sizes: dict[str, Sequence[int]] = SIZES, base: dict[str, int] = BASE) -> list[dict]:
+    """A row for each size of each of `sizes`: what grows, size, seconds, memory.
+
+    memory  MB by which the process's peak rises above what it holds with everything imported and the images read
+    """
+    rows = []
+    for what, values in sizes.items():
+        for value in values:
+            here = {**base, what: value}
+            data = people(here["images"], here["identities"])
+            taken, memory = cost(work, config, data, here["lambdas"], here["seeds"])
+            rows.append({"grows": what, "size": value, "seconds": round(taken, 3), "memory": round(memory, 1)})
+    return rows
+
+
+def slopes(rows: Sequence[dict]) -> dict[str, float]:
+    """For each that grows, the exponent of cost in size between its ends: 1 is in proportion, 0 is no growth.
+
+    Less than 1 where part of the work is shared: lambdas share phases (i) and (ii).
+    """
+    found = {}
+    for what, part in pd.DataFrame(rows).groupby("grows", sort=False):
+        first, last = part.iloc[0], part.iloc[-1]
+        found[what] = float(np.log(last.seconds / first.seconds) / np.log(last["size"] / first["size"]))
+    return found
+
+
+def figure(rows: Sequence[dict]) -> Figure:
+    """Seconds above, peak memory below, a column for each that grows; dotted: in proportion, from the first size on."""
+    table, kinds = pd.DataFrame(rows), list(dict.fromkeys(row["grows"] for row in rows))
+    drawing = Figure(figsize=(3.2 * len(kinds) + 0.4, 5.4), layout="constrained")
+    panels = drawing.subplots(2, len(kinds), squeeze=False, sharex="col")
+    quantities = (("seconds", "seconds", COLOURS["kept"]), ("memory", "peak memory, MB", COLOURS["worst"]))
+    for row, (quantity, label, colour) in zip(panels, quantities, strict=True):
+        for axis, what in zip(row, kinds, strict=True):
+            part = table[table.grows == what]
+            sns.lineplot(part, x="size", y=quantity, ax=axis, marker="o", color=colour, errorbar=None)
+            if quantity == "seconds":
+                line = part.seconds.iloc[0] * part["size"] / part["size"].iloc[0]
+                axis.plot(part["size"], line, ":", color="grey", linewidth=1)
+            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", ylim=(0, None), xticks=part["size"])
+            axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            axis.grid(alpha=0.3)
+    drawing.suptitle("What training costs as one thing grows; dotted: in proportion")
+    return drawing

@@ -1,0 +1,54 @@
+"""`dvc repro` where there is nothing to do."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from anonrep import workspace
+from anonrep.files import write_text
+from anonrep.project import root
+from bench.timing import Pairs, seconds
+
+
+def no_op(setting: str | None = None) -> Pairs:
+    """Seconds of `dvc repro` with every stage up to date, and of the same with every stage to run.
+
+    The stages are those of dvc.yaml at params.yaml, or at settings/`setting`.yaml, with their dependencies; their
+    commands are replaced by ones that leave a small file in each output's place at once. So this is DVC's own cost, and
+    what is saved is at least this much: a real stage takes longer.
+    """
+    project = root()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy")
+        workspace.make(project, setting or "quick", copy)
+        if setting is None:
+            write_text(copy / "params.yaml", (project / "params.yaml").read_text(encoding="utf-8"))
+        write_text(copy / "dvc.yaml", hollow((copy / "dvc.yaml").read_text(encoding="utf-8")))
+        while True:
+            (copy / "dvc.lock").unlink(missing_ok=True)
+            every = seconds(_repro, copy, "--no-run-cache")
+            yield seconds(_repro, copy), every
+
+
+def hollow(text: str) -> str:
+    """A dvc.yaml whose stages leave an empty JSON object in the place of each output."""
+    pipeline = yaml.safe_load(text)
+    for stage in pipeline["stages"].values():
+        outputs = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+        paths = [next(iter(out)) if isinstance(out, dict) else out for out in outputs]
+        stage["cmd"] = " && ".join(
+            f"mkdir -p {shlex.quote(str(PurePosixPath(path).parent))} && echo '{{}}' > {shlex.quote(path)}"
+            for path in paths
+        )
+    return yaml.safe_dump(pipeline, sort_keys=False)
+
+
+def _repro(folder: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet", *options]
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(folder.parent / "site")}
+    subprocess.run(command, cwd=folder, check=True, env=environment)

@@ -1,0 +1,59 @@
+"""Pictures into arrays, beside plain PIL loops."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from anonrep import ferg_reader, ferg_standin
+from anonrep.pendigits import OVERSAMPLING, PENS, render
+from anonrep.standin import pendigits_standin
+from anonrep.unipen import Digit, parse_unipen
+from bench.timing import Pairs, seconds
+
+
+def rendering(images: int = 600, size: int = 20) -> Pairs:
+    """Seconds for so many digits, and for a PIL loop that draws each stroke in its box and shrinks the image."""
+    digits = parse_unipen(pendigits_standin(0, 30, max(10, images // 30)))[:images]
+    while True:
+        yield seconds(render, digits, size), seconds(drawn, digits, size)
+
+
+def drawn(digits: Sequence[Digit], size: int) -> np.ndarray:
+    """The plain loop: eight times larger, joined lines, then the mean over blocks; uint8 (N, size, size)."""
+    large, pen = size * OVERSAMPLING, PENS["digit"] * size / 20 * OVERSAMPLING
+    room, images = large - 2 * OVERSAMPLING - pen, []
+    for digit in digits:
+        points = np.concatenate(digit.strokes)
+        low, high = points.min(0), points.max(0)
+        scale = room / max(1, *(high - low))
+        image = Image.new("L", (large, large))
+        draw = ImageDraw.Draw(image)
+        for stroke in digit.strokes:
+            place = (stroke - (low + high) / 2) * scale * (1, -1) + large / 2
+            line = [tuple(point) for point in place.tolist()]
+            draw.line(line, fill=255, width=round(pen), joint="curve")
+            for x, y in (line[0], line[-1]):
+                draw.ellipse((x - pen / 2, y - pen / 2, x + pen / 2, y + pen / 2), fill=255)
+        images.append(np.asarray(image.resize((size, size), Image.Resampling.BOX)))
+    return np.stack(images)
+
+
+def ferg(images: int = 400, size: int = 50) -> Pairs:
+    """Seconds for a folder of so many FERG images, and for a PIL loop in one process that checks nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        standin = Path(folder, "ferg")
+        ferg_standin.write(standin, images=images)
+        while True:
+            yield seconds(ferg_reader.read, standin, size), seconds(opened, standin, size)
+
+
+def opened(folder: Path, size: int) -> np.ndarray:
+    """The plain loop: every PNG opened, made grey, shrunk; uint8 (N, size, size)."""
+    images = []
+    for path in sorted(folder.rglob("*.png")):
+        with Image.open(path) as image:
+            images.append(np.asarray(image.convert("L").resize((size, size), Image.Resampling.BOX)))
+    return np.stack(images)

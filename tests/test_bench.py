@@ -1,0 +1,162 @@
+"""The bench at tiny sizes: every measure runs, the textbook plays the same game, and no time is asserted."""
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from bench import games, growth, judging, pipeline, reading, textbook, timing
+from bench.__main__ import main, measures
+
+from anonrep import ferg_reader, ferg_standin
+from anonrep.files import read_json
+from anonrep.game import GameConfig
+from anonrep.images import to_tensor
+from anonrep.pendigits import render
+from anonrep.project import root
+from anonrep.standin import pendigits_standin
+from anonrep.training import Optimisers, Outcome, update
+from anonrep.unipen import parse_unipen
+
+EPOCHS = {"pixel_epochs": 1, "fidelity_epochs": 1, "private_epochs": 1, "warm_up_epochs": 1}
+PARAMS = yaml.safe_load((root() / "params.yaml").read_text(encoding="utf-8"))
+STABILISED = GameConfig(**PARAMS["variants"]["stabilised"]["game"])
+TINY = replace(STABILISED, hidden=8, channels=4, adversary_channels=4, batch=16, **EPOCHS)
+BOTH = pytest.mark.parametrize("variant", ["faithful", "stabilised"])
+MEASURES = {
+    "training": lambda: games.training(TINY, 2),
+    "step": lambda: games.training_step(TINY, 2),
+    "rate": lambda: games.floating_point_rate(TINY, 2, 64),
+    "sweep": lambda: games.sweep(TINY, [0, 1], 2, [0, 1]),
+    "rendering": lambda: reading.rendering(30),
+    "ferg": lambda: reading.ferg(42),
+    "assessment": lambda: judging.assessment(300, 1, 5),
+    "no-op": lambda: pipeline.no_op("smoke"),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_gives_a_row(name):
+    pairs = MEASURES[name]()
+    row = timing.row(name, pairs, runs=1, warm_up=0, unit="GFLOP/s" if name == "rate" else "s")
+    assert list(row) == ["name", "ratio", "ours", "other", "low", "high", "unit", "runs"]
+    assert all(0 < row[key] < math.inf for key in ("ratio", "ours", "other", "low", "high"))
+
+
+def test_the_command_line_knows_these_measures_and_no_other(capsys):
+    assert set(measures(PARAMS)) == set(MEASURES)
+    with pytest.raises(SystemExit):
+        main(["wish"])
+    assert "no measure wish" in capsys.readouterr().err
+
+
+def test_a_row_takes_medians_of_ratios_and_not_ratios_of_medians():
+    def pairs():
+        yield 99.0, 1.0  # thrown away
+        yield from [(1.0, 2.0), (4.0, 12.0), (2.0, 9.0)]
+
+    row = timing.row("x", pairs(), runs=3)
+    assert (row["ratio"], row["low"], row["high"], row["ours"], row["other"]) == (3.0, 2.0, 4.5, 2.0, 9.0)
+    assert timing.row("x", pairs(), runs=3, unit="GFLOP/s")["ratio"] == pytest.approx(1 / 3, abs=1e-4)
+
+
+@BOTH
+def test_a_textbook_step_is_the_same_step(variant, float32):
+    """One step of the same players on the same batch: the same losses, the same weights afterwards."""
+    config = replace(GameConfig(**PARAMS["variants"][variant]["game"]), channels=4, adversary_channels=4, batch=16)
+    data = games.digits(config.batch)
+    mine = textbook.players_of(data, config)
+    rival = textbook.plain(mine)
+    x, z, p_z = to_tensor(data.images), torch.from_numpy(data.z), torch.from_numpy(data.p_z).float()
+    game, optimisers = textbook.Game(rival, data, config), Optimisers.build(mine, config)
+    for step, lam in enumerate([None, 2.0]):
+        expected = update(mine, optimisers, x, z, p_z, lam=lam, config=config, step=step)
+        seen = game.step(x.clone(), z, lam)
+        assert seen["fool"] == pytest.approx(expected["fool"], rel=1e-4)
+        assert seen["mse"] == pytest.approx(expected["mse"], rel=1e-4)
+        assert seen["discriminator"] == pytest.approx(expected["discriminator"], rel=1e-4)
+    for one, two in zip(mine, rival, strict=True):
+        for weight, same in zip(one.parameters(), two.parameters(), strict=True):
+            torch.testing.assert_close(weight, same, rtol=1e-3, atol=2e-5)
+
+
+def test_the_textbook_learns_what_ours_learns():
+    config = replace(TINY, pixel_epochs=30, pixel_rate=0.005, private_epochs=15, channels=8)
+    data = games.digits(160)
+    rival = textbook.plain(textbook.players_of(data, config))
+    start = copy.deepcopy(rival.autoencoder)
+    pixels = textbook.pretrain(rival.autoencoder, data, config, 0)
+    assert pixels[-1] < 0.6 * pixels[0]
+    autoencoder, history = textbook.play(rival, data, lam=0.0, epochs=config.private_epochs, config=config, seed=0)
+    assert history[-1]["private"] < history[0]["private"]
+    x = to_tensor(data.images)
+    with torch.no_grad():
+        assert (autoencoder(x) - x).square().mean() < 0.6 * (start(x) - x).square().mean()
+
+
+def test_the_plain_players_have_stock_layers_alone():
+    config = replace(TINY, **EPOCHS)
+    data = games.digits(32)
+    players = textbook.players_of(data, config)
+    x = to_tensor(data.images)
+    for player, plain in zip(players, textbook.plain(players), strict=True):
+        assert {type(layer).__module__.split(".")[0] for layer in plain.modules()} <= {"torch", "anonrep"}
+        assert all(weight.is_contiguous() for weight in plain.parameters())
+        torch.testing.assert_close(player(x), plain(x))
+    assert type(textbook.plain(players).autoencoder.lower) is torch.nn.ConvTranspose2d
+
+
+def test_the_plain_loops_draw_and_read_the_same_pictures(tmp_path):
+    digits = parse_unipen(pendigits_standin(0, 2, 10))
+    assert np.abs(render(digits).astype(float) - reading.drawn(digits, 20)).mean() < 12  # of 255; joints differ
+    ferg_standin.write(tmp_path / "ferg", images=42)
+    frames = ferg_reader.read(tmp_path / "ferg", 50)
+    found, opened = frames.images, reading.opened(tmp_path / "ferg", 50)
+    assert sorted(image.tobytes() for image in found) == sorted(image.tobytes() for image in opened)
+
+
+def test_hollow_stages_keep_what_they_depend_on():
+    text = (root() / "dvc.yaml").read_text(encoding="utf-8")
+    real, hollow = yaml.safe_load(text)["stages"], yaml.safe_load(pipeline.hollow(text))["stages"]
+    assert list(real) == list(hollow)
+    for name in real:
+        assert {**real[name], "cmd": None} == {**hollow[name], "cmd": None}
+        assert hollow[name]["cmd"].startswith("mkdir -p ")
+
+
+def test_a_game_that_was_stopped_is_not_measured():
+    with pytest.raises(RuntimeError, match="not a whole game"):
+        games.whole(Outcome(torch.nn.Identity(), [], np.zeros(0), "collapsed in epoch 2"))
+
+
+KINDS = [(what, size) for what in ("images", "seeds") for size in (1, 2, 4)]
+GROWN = [{"grows": what, "size": size, "seconds": 2.0 * size, "memory": 1.0} for what, size in KINDS]
+
+
+def test_growth_has_three_sizes_of_each_and_a_figure():
+    assert all(len(sizes) == 3 for sizes in growth.SIZES.values())
+    assert set(growth.SIZES) == set(growth.BASE)
+    base = {"images": 64, "lambdas": 1, "seeds": 1, "identities": 3}
+    rows = growth.growth(replace(TINY, pixel_epochs=60), {"images": (64, 128)}, base)
+    assert [(row["grows"], row["size"]) for row in rows] == [("images", 64), ("images", 128)]
+    assert all(row["seconds"] > 0 and row["memory"] >= 0 for row in rows)
+    assert growth.slopes(GROWN) == {"images": pytest.approx(1), "seeds": pytest.approx(1)}
+    assert len(growth.figure(GROWN).axes) == 4
+
+
+def test_only_the_whole_bench_writes_files(tmp_path, monkeypatch, capsys):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
+    rows = [{"name": "first", "ratio": 2.0}, {"name": "second", "ratio": 3.0}]
+    monkeypatch.setattr("bench.__main__.root", lambda: tmp_path)
+    monkeypatch.setattr("bench.__main__.measures", lambda params: {row["name"]: lambda row=row: row for row in rows})
+    monkeypatch.setattr("bench.growth.growth", lambda config: GROWN)
+    main(["second"])
+    assert "first" not in capsys.readouterr().out
+    assert not (tmp_path / "reports").exists()
+    main([])
+    assert read_json(tmp_path / "reports/metrics/bench.json") == rows
+    assert read_json(tmp_path / "reports/metrics/growth.json") == GROWN
+    assert {path.name for path in (tmp_path / "reports/figures").iterdir()} == {"growth.svg", "growth.png"}
