@@ -200,7 +200,7 @@ def test_a_step_without_fidelity_makes_the_classifier_worse(prepared, objective)
         assert sign * (private(players) - private(prepared)) > 0
 
 
-def test_the_autoencoder_answers_a_classifier_that_has_just_moved(prepared):
+def test_the_autoencoder_answers_a_classifier_that_has_just_moved(float32, prepared):
     players = copy.deepcopy(prepared)
     row = turn(players, "private_classifier", objective="maximum_entropy")
     x, z, _ = batch_of(tiny())

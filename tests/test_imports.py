@@ -34,7 +34,17 @@ ALLOWED = {
     # what the method is compared with
     "codebook": {"dataset", "seeds", "files"},
     "perturbations": {"codebook", "dataset", "seeds"},
-    "adversaries": {"losses", "game", "dataset", "images", "networks", "pretraining", "seeds", "training"},
+    "adversaries": {
+        "losses",
+        "game",
+        "dataset",
+        "images",
+        "networks",
+        "precision",
+        "pretraining",
+        "seeds",
+        "training",
+    },
     # the finite release
     "code_encoder": {"codebook", "dataset", "files", "gradients", "images", "networks", "pretraining", "seeds"},
     "views": {"dataset", "images", "networks", "pretraining"},

@@ -12,16 +12,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from anonrep import losses
 from anonrep.dataset import Dataset
 from anonrep.game import collapse
-from anonrep.images import to_tensor
+from anonrep.images import spread, to_bytes, to_float
 from anonrep.networks import Players
-from anonrep.pretraining import batches, mean_row, reconstruct
+from anonrep.precision import fast
+from anonrep.pretraining import batches
 from anonrep.seeds import torch_generator
-from anonrep.training import BETAS, Outcome, private_turn
+from anonrep.training import BETAS, Outcome, private_turn, rounds
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ def update(
     x: (B, 1, H, W), z: (B,), p_z: (|Z|,). `mse` is a pixel's, `gradient` a norm.
     """
     autoencoder, classifier = players.autoencoder, players.private_classifier
-    x_hat = autoencoder(x)
+    x_hat = fast(autoencoder, x)
     seen = x_hat.detach()  # the classifier looks at the output; its step must not move the autoencoder
     turn = private_turn(classifier, optimisers.private_classifier, seen, z)
 
     # The autoencoder's turn. Its x_hat is still current: only the classifier has moved since.
-    logits_z = classifier(x_hat)
+    logits_z = fast(classifier, x_hat)
     # PyTorch refuses the cross-entropy of what is no number any more; `collapse` is to name it instead.
     pixels = nn.functional.binary_cross_entropy(x_hat, x) if seen.isfinite().all() else x_hat.mean()
     loss = config.pixel_weight * pixels + lam * OBJECTIVES[objective](logits_z, z, p_z)
@@ -147,23 +147,23 @@ def play_against(
         raise ValueError(f"no objective {objective!r}; expected one of {', '.join(OBJECTIVES)}")
     if not 0 <= lam < math.inf:
         raise ValueError(f"lambda is {lam}; expected a number from 0")
-    x, z = to_tensor(train.images, device), torch.from_numpy(train.z).to(device)
+    x, z = to_bytes(train.images, device), torch.from_numpy(train.z).to(device)
     p_z = torch.from_numpy(train.p_z).float().to(device)
     optimisers = Optimisers.build(players, config)
     order = torch_generator(seed, "adversary order", f"{lam:g}")  # the same for all objectives
-    raw_spread, watch = float(x.std(0).mean()), train.images[:0] if watch is None else watch
-    history, snapshots, collapsed = [], [reconstruct(players.autoencoder, watch, device)], None
-    for epoch in tqdm(range(config.epochs), desc=f"{objective}, lambda {lam}", mininterval=10):
-        options = {"objective": objective, "lam": lam, "config": config}
-        parts = batches(len(x), config.batch, order)
-        rows = [update(players, optimisers, x[index], z[index], p_z, **options) for index in parts]
-        history.append({"phase": objective, "epoch": epoch, **mean_row(rows)})
-        snapshots.append(reconstruct(players.autoencoder, watch, device))
-        collapsed = _collapse(history, raw_spread, final=epoch == config.epochs - 1)
-        if collapsed:
-            tqdm.write(f"seed {seed}, lambda {lam}: {collapsed}; this run says nothing about privacy")
-            break
-    return Outcome(players.autoencoder, history, np.array(snapshots), collapsed)
+    options = {"objective": objective, "lam": lam, "config": config}
+    return rounds(
+        lambda index: update(players, optimisers, to_float(x[index]), z[index], p_z, **options),
+        lambda: batches(len(x), config.batch, order),
+        players.autoencoder,
+        epochs=config.epochs,
+        phase=objective,
+        name=f"seed {seed}, lambda {lam}",
+        raw_spread=spread(train.images),
+        watch=train.images[:0] if watch is None else watch,
+        device=device,
+        over=_collapse,
+    )
 
 
 def _collapse(history: list[dict], raw_spread: float, *, final: bool) -> str | None:

@@ -11,7 +11,9 @@ is a field of it that is off by default.
 
 import copy
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -174,29 +176,59 @@ def play(
     optimisers = Optimisers.build(players, config)
     averaged = copy.deepcopy(players.autoencoder) if config.ema else players.autoencoder
     name = None if lam is None else f"{lam:g}"  # 1 and 1.0 are the same game
-    order = torch_generator(seed, "game order", name)
-    phase, raw_spread = "fidelity" if lam is None else "privacy", spread(train.images if real is None else real)
-    watch = train.images[:0] if watch is None else watch
-    history, snapshots, step, collapsed = [], [reconstruct(averaged, watch, device)], 0, None
-    for epoch in tqdm(range(epochs), desc=f"{phase}, lambda {lam}", mininterval=10):
-        rows = []
-        for index in batches(len(x), config.batch, order):
-            batch, others = (to_float(x[index]), z[index]), {}
-            if templates is not None:
-                others["real"] = to_float(templates[torch.randint(len(templates), index.shape, generator=order)])
-            if held is not None:
-                others["anchor"] = to_float(held[index])
-            rows.append(update(players, optimisers, *batch, p_z, lam=lam, config=config, step=step, **others))
-            step += 1
-            if config.ema:
-                _average(averaged, players.autoencoder, config.ema)
-        history.append({"phase": phase, "epoch": epoch, **mean_row(rows)})
-        snapshots.append(reconstruct(averaged, watch, device))
-        collapsed = collapse(history, raw_spread, final=epoch == epochs - 1)
+    order, steps = torch_generator(seed, "game order", name), count()
+
+    def turn(index: Tensor) -> dict[str, float]:
+        others = {}
+        if templates is not None:
+            others["real"] = to_float(templates[torch.randint(len(templates), index.shape, generator=order)])
+        if held is not None:
+            others["anchor"] = to_float(held[index])
+        options = {"lam": lam, "config": config, "step": next(steps), **others}
+        row = update(players, optimisers, to_float(x[index]), z[index], p_z, **options)
+        if config.ema:
+            _average(averaged, players.autoencoder, config.ema)
+        return row
+
+    return rounds(
+        turn,
+        lambda: batches(len(x), config.batch, order),
+        averaged,
+        epochs=epochs,
+        phase="fidelity" if lam is None else "privacy",
+        name=f"seed {seed}, lambda {lam}",
+        raw_spread=spread(train.images if real is None else real),
+        watch=train.images[:0] if watch is None else watch,
+        device=device,
+    )
+
+
+def rounds(
+    turn: Callable[[Tensor], dict[str, float]],
+    parts: Callable[[], Iterator[Tensor]],
+    released: nn.Module,
+    *,
+    epochs: int,
+    phase: str,
+    name: str,
+    raw_spread: float,
+    watch: np.ndarray,
+    device: torch.device | str,
+    over: Callable[..., str | None] = collapse,
+) -> Outcome:
+    """A game, epoch by epoch: `turn` on the indices of every batch of `parts`, until the last epoch or until `over`.
+
+    `released`: the autoencoder that the outcome is about, whatever moves it; `watch`: uint8 (K, H, W), to be followed.
+    """
+    history, snapshots, collapsed = [], [reconstruct(released, watch, device)], None
+    for epoch in tqdm(range(epochs), desc=f"{phase}, {name}", mininterval=10):
+        history.append({"phase": phase, "epoch": epoch, **mean_row([turn(index) for index in parts()])})
+        snapshots.append(reconstruct(released, watch, device))
+        collapsed = over(history, raw_spread, final=epoch == epochs - 1)
         if collapsed:
-            tqdm.write(f"seed {seed}, lambda {lam}: {collapsed}; this run says nothing about privacy")
+            tqdm.write(f"{name}: {collapsed}; this run says nothing about privacy")
             break
-    return Outcome(averaged, history, np.array(snapshots), collapsed)
+    return Outcome(released, history, np.array(snapshots), collapsed)
 
 
 @torch.no_grad()
