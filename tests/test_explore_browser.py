@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from test_explore import make_tree
+from test_explore_faces import make_faces
 
 from anonrep.files import write_json
 
@@ -31,6 +32,7 @@ PATIENCE = 120_000  # milliseconds: a kernel starts slowly where others compute
 def address(tmp_path_factory):
     """JupyterLab on a copy of the notebook in a made-up project, with none of the user's settings: its address."""
     own, project = tmp_path_factory.mktemp("jupyter"), make_tree(tmp_path_factory.mktemp("project"))
+    make_faces(project)
     (project / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks/explore.ipynb", project / "notebooks")
     news = own / "SETTINGS/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
@@ -64,11 +66,11 @@ def _answering(address: str, server: subprocess.Popen, log: Path) -> str:
     raise TimeoutError(log.read_text())
 
 
-def test_the_slider_moves_by_keyboard_and_a_drawing_is_answered(address):
+def test_the_sliders_move_by_keyboard_and_a_drawing_is_answered(address):
     requests, complaints = [], []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1280, "height": 2600})
+        page = browser.new_page(viewport={"width": 1280, "height": 3000})
         page.set_default_timeout(PATIENCE)
         sync_api.expect.set_options(timeout=PATIENCE)
         page.on("request", lambda request: requests.append(request.url))
@@ -80,12 +82,28 @@ def test_the_slider_moves_by_keyboard_and_a_drawing_is_answered(address):
 
         sheet = page.locator("canvas.anonrep-pad")  # the last cell's
         sheet.wait_for()
+        faces = page.locator(".anonrep-faces")
+        shown = faces.locator('img[alt*="released with"]').first
+        label, source = shown.get_attribute("alt"), shown.get_attribute("src")
+        assert label == "aia, anger, released with target 0, aia"
+        readout = faces.get_by_text(re.compile("Naming the commonest person")).locator("xpath=..")
+        numbers = readout.inner_text()
+        faces.locator(".noUi-handle").focus()
+        page.keyboard.press("ArrowRight")
+        sync_api.expect(shown).to_have_attribute("alt", "aia, anger, released with target 1, bonnie")
+        sync_api.expect(readout).not_to_have_text(numbers, use_inner_text=True)
+        assert shown.get_attribute("src") != source
+        for _ in range(2):  # the second stop is of a game that collapsed
+            page.keyboard.press("ArrowRight")
+        faces.get_by_text(re.compile("This game collapsed in epoch 2")).wait_for()
+        sync_api.expect(shown).to_have_count(0)
+
         released = page.locator('img[alt*="released at"]').first
         label, source = released.get_attribute("alt"), released.get_attribute("src")
         assert label.endswith("λ = 0")
         readout = page.get_by_text(re.compile("A blind guess")).locator("xpath=..")
         numbers, ring = readout.inner_text(), page.locator(".widget-html circle").first.get_attribute("cx")
-        page.locator(".noUi-handle").focus()
+        page.locator(".noUi-handle").last.focus()
         page.keyboard.press("ArrowRight")
         sync_api.expect(released).to_have_attribute("alt", re.compile("λ = 0.5$"))
         assert released.get_attribute("src") != source
@@ -94,6 +112,7 @@ def test_the_slider_moves_by_keyboard_and_a_drawing_is_answered(address):
         fits = "all => all.every(one => one.scrollWidth <= one.clientWidth)"
         assert page.locator(".jp-OutputArea-output").evaluate_all(fits), "no output scrolls sideways"
 
+        sheet.scroll_into_view_if_needed()  # the mouse goes nowhere else
         box = sheet.bounding_box()
         places = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.3, 0.2), (0.7, 0.8))]
         page.mouse.move(*places[0])

@@ -10,10 +10,11 @@ import traitlets
 from ipywidgets import HTML, Button, Dropdown, GridBox, HBox, Layout, SelectionSlider, VBox
 
 from anonrep import explore_html as html
-from anonrep.explore_data import ALL, UNUSABLE, Artefacts, Numbers, Run, drawing
+from anonrep.explore_data import ALL, Artefacts, Missing, Numbers, Run, drawing
 from anonrep.plots import title_suffix
 
 FILES = Path(__file__).parent / "templates" / "explore"
+UNUSABLE = (Missing, ValueError)  # not there, or damaged: both say what to do
 
 
 class Explorer(VBox):

@@ -36,9 +36,6 @@ class Missing(FileNotFoundError):
         return [str(self)]
 
 
-UNUSABLE = (Missing, ValueError)  # not there, or damaged: both say what to do
-
-
 class Coder(NamedTuple):
     """A redrawer in its two halves: images (B, 1, H, W) to the hidden layer (B, hidden), and that to images."""
 

@@ -3,8 +3,9 @@
 What is shown is made in `explore_faces_data`. Faces are light, not ink: they are shown as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from ipywidgets import HTML, Dropdown, HBox, Layout, SelectionSlider, VBox
 
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
-from anonrep.explore_data import ALL, UNUSABLE
+from anonrep.explore import UNUSABLE
+from anonrep.explore_data import ALL
 from anonrep.explore_faces_data import TARGETS, Faces
 from anonrep.explore_html import CHANGES, Cell, difference, note, table
 from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
@@ -38,7 +40,7 @@ def light(image: np.ndarray, alt: str) -> Cell:
 
 
 def before_and_after(data: Dataset, chosen: Sequence[int], release: Codebook | str, target: int) -> str:
-    """Images, what becomes of them and the difference, a column each; without a release, the images alone.
+    """Images, what becomes of them and the difference, a column each; without a release, the images and why.
 
     chosen   positions in `data`;  release  of the images of `data`, or why there is none
     """
@@ -48,33 +50,34 @@ def before_and_after(data: Dataset, chosen: Sequence[int], release: Codebook | s
     names, before = [", ".join(pair) for pair in who], data.images[chosen]
     rows = [("image", [light(*cell) for cell in zip(before, names, strict=True)])]
     if isinstance(release, Codebook):
-        after, shown = release.images[release.codes[chosen]], f"target {target}, {person(target)}"
-        rows.append(("released", [light(*cell) for cell in zip(after, [f"{n}, with {shown}" for n in names], strict=True)]))
-        changes = [difference(*pair) for pair in zip(before, after, strict=True)]
-        words = [
-            f'<b style="color:{COLOURS[colour]}">{word}</b>' for colour, word in zip(CHANGES, LIGHT, strict=True)
-        ]
-        label = "<br>".join(["difference", *(f"<small>{word}</small>" for word in words)])
-        rows.append((label, [(change, f"{n}, difference") for change, n in zip(changes, names, strict=True)]))
-    return table([*rows, ("", [f"<small>{'<br>'.join(pair)}</small>" for pair in who])], WIDTH)
+        after = release.images[release.codes[chosen]]
+        shown = [f"{name}, released with target {target}, {person(target)}" for name in names]
+        rows.append(("released", [light(*cell) for cell in zip(after, shown, strict=True)]))
+        cells = zip(before, after, names, strict=True)
+        rows.append((_changes(), [(difference(x, y), f"{name}, difference") for x, y, name in cells]))
+    shown = table([*rows, ("", [f"<small>{'<br>'.join(pair)}</small>" for pair in who])], WIDTH)
+    return shown + (note(release) if isinstance(release, str) else "")
 
 
-def readout(raw: pd.Series, after: pd.Series | None) -> str:
-    """The best attackers on one release beside those on raw images, with their intervals; None has no column.
+def _changes() -> str:
+    words = [f'<b style="color:{COLOURS[name]}">{word}</b>' for name, word in zip(CHANGES, LIGHT, strict=True)]
+    return f"difference<br><small>{'<br>'.join(words)}</small>"
 
-    raw, after   rows of `results_ferg.releases`
-    """
-    columns = {"raw images": raw} | ({} if after is None else {"released": after})
+
+def readout(columns: Mapping[str, pd.Series]) -> str:
+    """The best attackers on each release with their intervals: heading to row of `results_ferg.releases`."""
     lines = [("", [f"<b>{name}</b>" for name in columns])]
     for task in ("identity", "expression"):
         cells = [escape(with_interval(row, task)) for row in columns.values()]
-        lines.append((f"{task} found by the best attacker", cells))
+        lines.append((f"{task}, found by the best attacker", cells))
     cells = [percent(row.readable) for row in columns.values()]
-    return table([*lines, ("expression, read by a network trained on raw images", cells)])
+    lines.append(("expression, read by a network<br>trained on raw images", cells))
+    apart = '<span style="padding:0 8px">{}</span>'
+    return table([(label, [apart.format(cell) for cell in cells]) for label, cells in lines])
 
 
 def verdict(split: str, majority: float, certificate: pd.Series | None) -> str:
-    """What may be said of one release, in a sentence or two. `certificate`: of the split, where it speaks of this one."""
+    """What may be said of one release. `certificate`: the split's, where it is about this release."""
     blind = f"Naming the commonest person for every image is right in {percent(majority)}."
     if certificate is None:
         return f"{blind} No certificate: nothing bounds an attacker that was not tried."
@@ -87,21 +90,28 @@ def verdict(split: str, majority: float, certificate: pd.Series | None) -> str:
     )
 
 
+def measured(found: Faces, split: str, method: str, target: int, *, released: bool) -> str:
+    """`readout` and `verdict`; of what was not released there is nothing to say beside raw images."""
+    columns = {"raw images": found.numbers(split, "raw")}
+    if released:
+        columns["released"] = found.numbers(split, method, target)
+    shown = readout({name: row for name, row in columns.items() if row is not None})
+    if not released:
+        return shown
+    return shown + note(verdict(split, found.majority(split), found.bound(split) if method == "finite" else None))
+
+
 class FacesExplorer(VBox):
     """A slider over the targets: test images before and after, and what was measured on that release."""
 
     def __init__(self, found: Faces, *, setting: str = "full") -> None:
         self.found, self.setting, wide = found, setting, Layout(width="200px")
-        expressions = [(name, i) for i, name in enumerate(EXPRESSIONS)]
-        people = [(name, i) for i, name in enumerate(CHARACTERS)]
+        people, expressions = ([(ALL, ALL), *zip(names, count())] for names in (CHARACTERS, EXPRESSIONS))
         self.split = Dropdown(options=found.splits, description="split", layout=wide)
-        self.method = Dropdown(
-            options=METHODS.items(), value="substituted", description="method", layout=Layout(width="420px")
-        )
-        self.person = Dropdown(options=[(ALL, ALL), *people], value=ALL, description="person", layout=wide)
-        self.expression = Dropdown(
-            options=[(ALL, ALL), *expressions], value=expressions[0][1], description="expression", layout=wide
-        )
+        methods = {"options": METHODS, "value": "substituted", "layout": Layout(width="420px")}
+        self.method = Dropdown(description="method", **methods)
+        self.person = Dropdown(options=people, value=ALL, description="person", layout=wide)
+        self.expression = Dropdown(options=expressions, value=0, description="expression", layout=wide)
         # Every target, though a small setting has one: a slider needs more than one stop.
         self.target = SelectionSlider(
             options=[(f"{target} {person(target)}", target) for target in TARGETS],
@@ -120,22 +130,24 @@ class FacesExplorer(VBox):
         self._set_release()
 
     def _set_release(self, change: object = None) -> None:
-        """Show what was chosen, then read that method's other targets, so that a move of the slider reads nothing."""
+        """Show what was chosen, then read its other targets, so that a move of the slider waits for no file."""
         self._show()
-        try:
-            for target in TARGETS:
-                self.found.release(self.split.value, self.method.value, target)
-        except UNUSABLE:
-            pass  # the data set itself, as `_show` has said
+        self.found.read(self.split.value, self.method.value)
 
     def _show(self, change: object = None) -> None:
         """All that depends on the slider: a move costs this."""
-        split, method, target = self.split.value, self.method.value, self.target.value
-        self.warning.value = self.readout.value = ""
+        self.warning.value, self.pictures.value, self.readout.value = self._shown()
+
+    def _shown(self) -> tuple[str, str, str]:
+        found, split, method, target = self.found, self.split.value, self.method.value, self.target.value
         try:
-            data, chosen = self.found.data(split), self.found.choose(split, self.person.value, self.expression.value)
-            release = self.found.release(split, method, target)
+            data, chosen = found.data(split), found.choose(split, self.person.value, self.expression.value)
+            release = found.release(split, method, target)
         except UNUSABLE as error:
-            self.pictures.value = note(str(error))
-            return
-        ...
+            return "", note(str(error)), ""
+        try:
+            numbers = measured(found, split, method, target, released=isinstance(release, Codebook))
+        except UNUSABLE as error:
+            numbers = note(str(error))
+        said = warning(data.source, self.setting).replace("**", "").replace("> ", "")
+        return note(said) if said else "", before_and_after(data, chosen, release, target), numbers
