@@ -21,7 +21,7 @@ quick: .venv/installed ## the same at a small setting, in build/quick
 	@echo "the quick report: $(CURDIR)/build/quick/reports/index.html"
 
 report: .venv/installed ## build the HTML reports again from the results that are there
-	@dvc repro --single-item --force report
+	@for stage in report ferg audit index; do dvc repro --single-item --force $$stage || exit 1; done
 
 test: .venv/installed ## the tests, with lint among them
 	@python -m pytest

@@ -14,6 +14,7 @@ from anonrep import certificate
 from anonrep.certificate import (
     accuracy_bound,
     certify,
+    clip_accuracy_bound,
     deal,
     group_bound,
     information_bound,
@@ -124,6 +125,105 @@ def test_counting_without_a_margin_does_not():
 
 def draw_hits(joint, n, rng):
     return rng.multinomial(n, joint.ravel()).reshape(joint.shape).max(axis=0).sum() / n
+
+
+# Counting clips
+
+
+@given(st.integers(2, 4), st.integers(1, 5), st.integers(1, 300), st.floats(0.001, 0.5), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_clips_of_one_frame_give_chernoffs_limit_a_little_above_the_exact_one(persons, codes, n, delta, seed):
+    rng = np.random.default_rng(seed)
+    codes, z = draw(rng.dirichlet(np.full(persons * codes, 0.5)).reshape(persons, codes), n, rng)
+    found, exact = clip_accuracy_bound(codes, z, rng.permutation(n), delta), accuracy_bound(codes, z, delta)
+    assert exact - 1e-9 <= found <= 1
+    share = np.max([np.bincount(codes[z == one], minlength=codes.max() + 1) for one in range(z.max() + 1)], 0).sum() / n
+    if found < 1:
+        assert n * rel_entr([share, 1 - share], [found, 1 - found]).sum() == pytest.approx(-math.log(delta), rel=1e-6)
+        assert found - exact < 2.5 / math.sqrt(n)
+
+
+def test_with_many_clips_of_one_frame_there_is_little_between_the_two():
+    codes, z = pairs(np.array([[300, 200], [200, 300]]))
+    found, exact = clip_accuracy_bound(codes, z, np.arange(1000)), accuracy_bound(codes, z)
+    assert exact < found < exact + 0.015
+
+
+def frames(joint, clips, length, rng):
+    """Codes, persons and clips: each clip one draw, and all of its frames the same."""
+    codes, z = draw(joint, clips, rng)
+    return np.repeat(codes, length), np.repeat(z, length), np.repeat(np.arange(clips), length)
+
+
+@pytest.mark.parametrize("name", [*CHANNELS, "two people"])
+def test_counting_clips_holds_as_often_as_it_says_when_frames_are_alike(name):
+    """The control: frames taken for draws. Where the guess is clear, their limit is too low every third time."""
+    joint = {**CHANNELS, "two people": np.array([[0.35, 0.15], [0.15, 0.35]])}[name]
+    rng, truth = np.random.default_rng(11), best_accuracy(joint) - 1e-12
+    draws = [frames(joint, 40, 20, rng) for _ in range(300)]
+    held = [clip_accuracy_bound(*one, DELTA) >= truth for one in draws]
+    assert np.mean(held) >= 1 - DELTA
+    if name == "two people":
+        assert np.mean([accuracy_bound(codes, z, DELTA) >= truth for codes, z, _ in draws]) < 0.8
+
+
+def test_counting_clips_holds_when_frames_differ_within_a_clip():
+    """Clips of one to thirty frames, each with a code of its own liking: accuracy on a random frame of a random one."""
+    rng, kinds = np.random.default_rng(12), np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])  # codes of a kind of clip
+    truth = (np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]]) / 2 @ kinds).max(0).sum()  # person, kind -> person, code
+    held = []
+    for _ in range(200):
+        z = rng.integers(0, 2, 60)
+        kind = np.array([rng.choice(3, p=([0.5, 0.3, 0.2], [0.1, 0.3, 0.6])[one]) for one in z])
+        lengths = rng.integers(1, 31, 60)
+        clip = np.repeat(np.arange(60), lengths)
+        codes = (rng.random(len(clip)) > kinds[kind[clip], 0]).astype(int)
+        held.append(clip_accuracy_bound(codes, z[clip], clip, DELTA) >= truth)
+    assert np.mean(held) >= 1 - DELTA
+
+
+def test_every_clip_weighs_the_same_however_long():
+    """99 clips of one frame named rightly, and one of a thousand frames that never is."""
+    z = np.r_[np.arange(99) % 2, np.zeros(1000, int)]
+    codes, clips = np.r_[np.arange(99) % 2, np.ones(1000, int)], np.r_[np.arange(99), np.full(1000, 99)]
+    found = clip_accuracy_bound(codes, z, clips)
+    assert 100 * rel_entr([0.99, 0.01], [found, 1 - found]).sum() == pytest.approx(-math.log(DELTA), rel=1e-6)
+    rng = np.random.default_rng(0)
+    order, names = rng.permutation(len(z)), rng.permutation(1000)
+    assert clip_accuracy_bound(codes[order], z[order], names[clips][order]) == pytest.approx(found, abs=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_more_confidence_and_fewer_clips_raise_the_limit(seed):
+    rng = np.random.default_rng(seed)
+    codes, z, clips = frames(CHANNELS["mixture"], 50, 4, rng)
+    limits = [clip_accuracy_bound(codes, z, clips, delta) for delta in (0.5, 0.2, 0.05, 0.01, 1e-6)]
+    assert all(less < more for less, more in pairwise(limits))
+    assert accuracy_bound(codes, z) < limits[2]  # 200 frames say more than 50 clips
+    assert clip_accuracy_bound(codes, z, clips // 2) > limits[2]
+
+
+def test_a_code_for_each_person_has_a_limit_of_one_in_clips_too():
+    codes, z = pairs(10 * np.eye(7, dtype=int))
+    assert clip_accuracy_bound(codes, z, np.arange(70) // 2) == 1
+
+
+@pytest.mark.parametrize(("clips", "length"), [(100, 12), (10, 1000), (400, 12), (2, 100_000)])
+def test_all_but_a_code_for_each_person_has_a_limit_all_but_one(clips, length):
+    """One frame of all is off: there is still a limit, between the share of hits and 1."""
+    clip = np.repeat(np.arange(clips), length)
+    z = clip % 2
+    codes = z.copy()
+    codes[0] = 1
+    found = clip_accuracy_bound(codes, z, clip)
+    assert 1 - 1 / (clips * length) <= found <= 1
+
+
+@pytest.mark.parametrize("delta", [0, 1, 5])
+def test_impossible_levels_are_refused_for_clips_too(delta):
+    with pytest.raises(ValueError, match="expected 0 < delta < 1"):
+        clip_accuracy_bound(np.array([0, 1]), np.array([0, 1]), np.array([0, 1]), delta)
 
 
 # Information

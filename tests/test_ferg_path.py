@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from anonrep import ferg, ferg_reader, ferg_sources, ferg_standin, results_ferg
+from anonrep.assessment_ferg import assess_references, assess_target
 from anonrep.dataset import Dataset
 from anonrep.experiment import prepare_seeds
-from anonrep.experiment_ferg import assess_references, assess_target, train_finite_faces, train_target
+from anonrep.experiment_ferg import train_finite_faces, train_target
 from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.files import read_json
 

@@ -113,9 +113,18 @@ ALLOWED = {
         "results_audit",
         "seeds",
     },
-    "experiment_ferg": {
+    "assessment_ferg": {
         "assessment",
         "attackers",
+        "codebook",
+        "dataset",
+        "experiment",
+        "files",
+        "intervals",
+        "network_attacker",
+        "results_ferg",
+    },
+    "experiment_ferg": {
         "certificate",
         "checkpoints",
         "code_encoder",
@@ -126,8 +135,6 @@ ALLOWED = {
         "files",
         "finite",
         "game",
-        "intervals",
-        "network_attacker",
         "pretraining",
         "seeds",
         "training",

@@ -436,6 +436,145 @@ def test_training_leaves_the_global_generators_alone(departures):
     assert np.array_equal(states[2], np.random.get_state()[1])  # noqa: NPY002
 
 
+# Other real images, and another anchor.
+
+
+def dark(n: int = 24) -> np.ndarray:
+    """Images that are none of `tiny`: dark, with a square at the lower right."""
+    images = np.random.default_rng(9).integers(0, 30, (n, SIZE, SIZE), np.uint8)
+    images[:, 6:, 6:] = 200
+    return images
+
+
+class Seen(nn.Module):
+    """A player that keeps what it is shown."""
+
+    def __init__(self, player: nn.Module) -> None:
+        super().__init__()
+        self.player, self.shown = player, []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.shown.append(x.detach().clone())
+        return self.player(x)
+
+
+def one_update(players: Players, config: GameConfig, step: int = 1, **others: torch.Tensor) -> dict[str, float]:
+    optimisers = Optimisers.build(players, config)
+    return update(players, optimisers, *batch_of(tiny()), lam=1.0, config=config, step=step, **others)
+
+
+@BOTH
+def test_showing_the_batch_itself_as_real_and_anchor_is_the_default_bit_by_bit(departures):
+    config, x = GameConfig(**(TINY | departures)), batch_of(tiny())[0]
+    start, ends = fresh(config), []
+    for others in ({}, {"real": x, "anchor": x}):
+        players = copy.deepcopy(start)
+        row = one_update(players, config, step=0, **others)
+        ends.append([row, *(weights(getattr(players, name)) for name in NAMES)])
+    assert ends[0][0] == ends[1][0]
+    assert all(same(one, other) for one, other in zip(ends[0][1:], ends[1][1:], strict=True))
+
+
+@pytest.mark.parametrize("n", [24, 5])
+def test_the_discriminator_is_shown_other_real_images_and_nobody_else_is(n):
+    """As many as are handed in, and each as real; step 0, so that the R1 penalty is among what it sees."""
+    config, x, real = GameConfig(**TINY, r1=0.1), batch_of(tiny())[0], to_tensor(dark(n))
+    players = fresh(config)
+    for name in NAMES:
+        setattr(players, name, Seen(getattr(players, name)))
+    one_update(players, config, step=0, real=real)
+    (redrawn,) = players.autoencoder.shown
+    assert torch.equal(redrawn, x)
+    turn_, penalty, fool = players.discriminator.shown
+    assert torch.equal(turn_[:n], real)
+    assert torch.equal(penalty, real)
+    assert turn_.shape[0] == n + len(x)
+    for seen in (turn_[n:], fool, *players.private_classifier.shown):
+        assert seen.shape == x.shape
+        assert not torch.equal(seen, x)  # outputs
+
+
+def test_the_discriminator_learns_that_the_other_images_are_real_and_the_batch_is_not(float32):
+    """Its turns alone; the control is shown the batch, and takes the batch for real."""
+    x, real = batch_of(tiny())[0], to_tensor(dark())
+    logits = {}
+    for name, shown in (("batch", x), ("other", real)):
+        config = GameConfig(**(TINY | {"rate": 0.0, "adversary_rate": 0.02}))
+        players = fresh(config)
+        optimisers = Optimisers.build(players, config)
+        for step in range(40):
+            update(players, optimisers, *batch_of(tiny()), lam=None, config=config, step=step, real=shown)
+        with torch.no_grad():
+            logits[name] = {
+                "batch": float(players.discriminator(x).mean()),
+                "other": float(players.discriminator(real).mean()),
+            }
+    assert logits["batch"]["batch"] > logits["other"]["batch"] + 1
+    assert logits["other"]["other"] > logits["batch"]["other"] + 1
+
+
+def test_with_an_anchor_the_output_comes_to_it_and_without_to_the_image():
+    config = GameConfig(**(TINY | {"hidden": 8, "channels": 8, "pixel_anchor": 200.0}))
+    held, x = to_tensor(dark()), batch_of(tiny())[0]
+    distances = {}
+    for name, anchor in (("own", None), ("other", dark())):
+        players = fresh(config)
+        outcome = play(players, tiny(), lam=0.0, epochs=40, config=config, seed=0, anchor=anchor)
+        x_hat = to_tensor(reconstruct(outcome.autoencoder, tiny().images))
+        distances[name] = [float((x_hat - other).square().mean()) for other in (x, held)]
+    assert distances["other"][1] < distances["own"][1] / 2
+    assert distances["own"][0] < distances["other"][0]
+
+
+def test_every_image_is_held_to_its_own_place_among_the_anchors():
+    """Shuffled with the batch, as the images are: anchors in another order make another game."""
+    config, data = GameConfig(**TINY, pixel_anchor=50.0), tiny()
+    ends = {}
+    for name, anchor in (("none", None), ("itself", data.images), ("turned", data.images[::-1].copy())):
+        outcome = play(fresh(config), data, lam=1.0, epochs=2, config=config, seed=0, anchor=anchor)
+        ends[name] = [*weights(outcome.autoencoder), torch.tensor([row["mse"] for row in outcome.history])]
+    assert same(ends["none"], ends["itself"])
+    assert not same(ends["none"], ends["turned"])
+
+
+def test_an_anchor_without_weight_holds_nobody():
+    config = GameConfig(**TINY)
+    ends = [
+        weights(play(fresh(config), tiny(), lam=1.0, epochs=1, config=config, seed=0, anchor=anchor).autoencoder)
+        for anchor in (None, dark())
+    ]
+    assert same(*ends)
+
+
+def test_play_shows_the_discriminator_a_target_alone():
+    config, target = GameConfig(**TINY), dark(3)
+    known = {image.tobytes() for image in target}
+    batch = min(config.batch, len(tiny()))
+    for real in (target, None):
+        players = fresh(config)
+        players.discriminator = Seen(players.discriminator)
+        play(players, tiny(), lam=1.0, epochs=2, config=config, seed=0, real=real)
+        turns = [shown for shown in players.discriminator.shown if len(shown) == 2 * batch]
+        assert len(turns) == 2 * (len(tiny()) // batch)
+        shown = {(x * 255).round().byte().numpy().tobytes() for turn_ in turns for x in turn_[:batch, 0]}
+        if real is None:
+            assert shown == {image.tobytes() for image in tiny().images}
+        else:
+            assert shown == known  # all of them, and nothing else
+
+
+def test_output_is_called_constant_by_the_spread_of_what_stands_for_real():
+    """A target who hardly moves: an output that varies as little is what was asked for, and no collapse."""
+    config = GameConfig(**(TINY | {"rate": 0.0, "adversary_rate": 0.0}))
+    still = np.repeat(dark(1), 5, axis=0)
+    still[1] += 1
+    for real, reason in ((None, "constant"), (dark(), "constant"), (still, None)):
+        players = fresh(config)
+        players.autoencoder = Redrawn(0.01)
+        outcome = play(players, tiny(), lam=1.0, epochs=4, config=config, seed=0, real=real)
+        assert (reason in outcome.collapsed) if reason else outcome.collapsed is None
+
+
 # When a run is over.
 
 HEALTHY = {"phase": "privacy", "discriminator": 0.6, "fool": 0.8, "mse": 0.01, "gradient": 1.0, "spread": 0.2}

@@ -13,7 +13,7 @@ from anonrep.images import blur, to_tensor
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
 from anonrep.seeds import seeded_initialisation
-from anonrep.views import View, look_alikes, views
+from anonrep.views import View, look_alikes, nearest_others, views
 
 SIZE, PEOPLE, HIDDEN, FEATURES = 8, 4, 3, 256
 SIZES = {"train": 40, "validation": 16, "test": 16}
@@ -106,6 +106,42 @@ def test_sharp_pixels_all_count():
     x[1] = x[0]
     assert look_alikes(x, torch.tensor([0, 1, 1]), 1, 1)[0].tolist() == [1]
     assert look_alikes(x.flip(0), torch.tensor([1, 1, 0]), 1, 1)[2].tolist() == [1]
+
+
+# --- the nearest of other people, among any rows
+
+
+@given(n=st.integers(2, 40), d=st.integers(1, 6), wanted=st.integers(1, 5), seed=st.integers(0, 999))
+@settings(max_examples=40, deadline=None)
+def test_rows_of_others_are_the_nearest_as_brute_force_finds_them(n, d, wanted, seed):
+    draw = np.random.default_rng(seed)
+    rows, z = torch.from_numpy(draw.standard_normal((n, d))).float(), torch.from_numpy(draw.integers(0, 4, n))
+    others = [int((z != own).sum()) for own in z]
+    if min(others) < wanted:
+        message = f"{wanted} look-alikes by other people asked for; some of the {n} images have {min(others)}"
+        with pytest.raises(ValueError, match=message):
+            nearest_others(rows, z, wanted)
+        return
+    found = nearest_others(rows, z, wanted)
+    assert (found.dtype, found.shape) == (torch.int64, (n, wanted))
+    for i, chosen in enumerate(found.tolist()):
+        distances = {j: float((rows[i] - rows[j]).norm()) for j in range(n) if z[j] != z[i]}
+        assert len(set(chosen)) == wanted
+        assert [distances[j] for j in chosen] == pytest.approx(sorted(distances.values())[:wanted], abs=1e-4)
+
+
+def test_ones_own_rows_do_not_count_however_near():
+    """Everybody's twin is their own; the control has other labels, and finds the twin."""
+    rows = torch.tensor([0.0, 0.0, 5.0, 5.0])[:, None]
+    found = nearest_others(rows, torch.tensor([0, 0, 1, 1]), 1).squeeze(1) // 2  # which of two twins is as good
+    assert found.tolist() == [1, 1, 0, 0]
+    assert nearest_others(rows, torch.tensor([0, 1, 0, 1]), 1).squeeze(1).tolist() == [1, 0, 3, 2]
+
+
+def test_many_rows_are_compared_in_parts_and_all_with_all():
+    rows = torch.from_numpy(np.random.default_rng(0).standard_normal((700, 3))).float()
+    found = nearest_others(torch.cat([rows, rows]), torch.arange(1400) // 700, 1)
+    assert found.squeeze(1).tolist() == [*range(700, 1400), *range(700)]
 
 
 # --- views

@@ -55,7 +55,8 @@ def clip_accuracy_bound(codes: np.ndarray, z: np.ndarray, clips: np.ndarray, del
     def excess(bound: float) -> float:
         return float(rel_entr([share, 1 - share], [bound, 1 - bound]).sum()) - room
 
-    return 1.0 if share > 1 - 1e-9 else float(brentq(excess, share, 1 - 1e-12))
+    most = 1 - 1e-12
+    return 1.0 if share >= most or excess(most) <= 0 else float(brentq(excess, share, most))
 
 
 def plug_in_information(codes: np.ndarray, z: np.ndarray) -> float:

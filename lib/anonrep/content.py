@@ -88,8 +88,8 @@ def matches(data: Dataset, coordinates: np.ndarray, target: int, *, pose: float 
     """For each training image the one of `target`'s that should stand for it: int64 (n,), places among the target's.
 
     Alike in content and, weighted by `pose`, in how head and light depart from the person's mean, in blurred pixels. Of
-    each person every image of the target gets its equal share (an assignment; Kuhn, 1955), so that which one it is
-    tells nothing about the person, on training images: else some would stand for one person alone.
+    each person every image of the target gets its equal share, give or take one (an assignment; Kuhn, 1955), so that
+    which one it is tells next to nothing about the person, on training images: else some would stand for one alone.
     """
     train = data.split == 0
     z, coordinates = data.z[train], coordinates[train]
@@ -101,9 +101,10 @@ def matches(data: Dataset, coordinates: np.ndarray, target: int, *, pose: float 
     for person in np.unique(z):
         mine = np.flatnonzero(z == person)
         costs = (cdist(part[mine], part[own], "sqeuclidean") for part in (coordinates, rows))
-        cost = sum(weight * one / np.median(one) for weight, one in zip((1, pose), costs, strict=True))
-        shares = -(-len(mine) // len(own))
-        row, column = linear_sum_assignment(np.tile(cost, shares))
+        cost = sum(weight * one / (np.median(one) or 1) for weight, one in zip((1, pose), costs, strict=True))
+        places = np.tile(cost, -(-len(mine) // len(own)))
+        places[:, -len(own) :] += len(mine) * cost.max()  # the last share is for those who find no place in the others
+        row, column = linear_sum_assignment(places)
         found[mine[row]] = column % len(own)
     return found
 

@@ -6,13 +6,11 @@ image. The finite release's folder holds its encoder and a `target-T.npz` for ea
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from anonrep.assessment import assess
-from anonrep.attackers import FEW, Effort, suite
 from anonrep.certificate import accuracy_bound, clip_accuracy_bound, plug_in_information
 from anonrep.checkpoints import load_players, save_players
 from anonrep.code_encoder import features, save_encoder, used_codes
@@ -23,16 +21,9 @@ from anonrep.experiment import pick_device, plain
 from anonrep.files import read_json, replacing, write_json
 from anonrep.finite import FiniteConfig, learn
 from anonrep.game import GameConfig
-from anonrep.intervals import wilson
-from anonrep.network_attacker import NetworkAttacker
 from anonrep.pretraining import reconstruct
 from anonrep.seeds import torch_generator
 from anonrep.training import play
-
-TWO = ("trees", "cnn")  # where FEW would take too long
-TABLE = ("trees",)  # on K pictures all attackers come down to one table
-READER = "raw reader"
-SIDES = ("pose", "gaze")  # recorded of a stand-in's frames; attackers tell three sides of them
 
 
 def with_artificial(data: Dataset, artificial: Dataset) -> Dataset:
@@ -162,88 +153,3 @@ def certificate(data: Dataset, codes: np.ndarray, **key: object) -> dict:
         "clips": len(np.unique(clips)),
         "source": data.source,
     }
-
-
-def in_thirds(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Real values as three sides of equal size among the images of the mask `train`: int64 (N,), 0 to 2."""
-    return np.searchsorted(np.quantile(values[train], [1 / 3, 2 / 3]), values)
-
-
-def judged(data: Dataset) -> tuple[Dataset, list[str]]:
-    """The data with SIDES as classes where they are recorded, and the tasks that a release is judged by."""
-    sides = {name: in_thirds(data.attributes[name], data.split == 0) for name in SIDES if name in data.attributes}
-    data = replace(data, attributes={**data.attributes, **sides})
-    return data, [data.provenance["private"], "expression", *sides]
-
-
-def assess_references(
-    data: Dataset, effort: dict, *, standard: str | Path, out: str | Path, device: str = "auto"
-) -> None:
-    """Raw images and the standard method, without a target: `table.json`, and the raw reader, in the folder `out`."""
-    standard, out, device, effort = Path(standard), Path(out), pick_device(device), Effort(**effort)
-    reader = NetworkAttacker(epochs=effort.reader_epochs, device=device)
-    train = data.subset("train")
-    reader.fit(train.images, train.attributes["expression"]).save(out / "reader.safetensors")
-    rows = face_rows(data, ("majority", *FEW), reader, effort, target=None, method="raw", seed=None)
-    for run in read_json(standard / "runs.json"):
-        if not run["collapsed"]:
-            release = Dataset.load(standard / f"seed-{run['seed']}.npz")
-            rows += face_rows(release, FEW, reader, effort, target=None, method="standard", seed=run["seed"])
-    write_json(out / "table.json", rows)
-
-
-def assess_target(
-    data: Dataset,
-    effort: dict,
-    target: int,
-    *,
-    models: str | Path,
-    out: str | Path,
-    device: str = "auto",
-) -> None:
-    """Every method that shows one `target`, from the folder `models` of one split: rows of table1.json, to a file.
-
-    restricted   the game's output
-    substituted  the nearest training image of the target to that output
-    pixels       the nearest to the raw image: substitution without an autoencoder
-    finite       the finite release
-    A collapsed run has no row for what it made.
-    """
-    models, device, effort = Path(models), pick_device(device), Effort(**effort)
-    reader = NetworkAttacker(device=device).load(models / "references" / "reader.safetensors")
-    runs, rows, key = models / f"target-{target}", [], {"target": target}
-    for run in read_json(runs / "runs.json"):
-        seed = run["seed"]
-        if not run["collapsed"]:
-            release = Dataset.load(runs / f"seed-{seed}.npz")
-            rows += face_rows(release, TWO, reader, effort, **key, method="restricted", seed=seed)
-            shown = data.released(Codebook.load(runs / f"substituted-{seed}.npz").release())
-            rows += face_rows(shown, FEW, reader, effort, **key, method="substituted", seed=seed)
-    finite = models / "finite" / f"target-{target}.npz"
-    for method, path, names in (("pixels", runs / "pixels.npz", TWO), ("finite", finite, TABLE)):
-        shown = data.released(Codebook.load(path).release())
-        rows += face_rows(shown, names, reader, effort, **key, method=method, seed=0)
-    write_json(out, rows)
-
-
-def face_rows(
-    release: Dataset, names: Sequence[str], reader: NetworkAttacker, effort: Effort, *, seed: int | None, **key: object
-) -> list[dict]:
-    """Fresh attackers called `names`, and their committee, on a release: rows of table1.json, led by `key`.
-
-    Beside them, on the expression, `reader`: a network trained on raw images. Sides are told by trees alone.
-    """
-    release, tasks = judged(release)
-    key, rows = {**key, "seed": seed, "split": release.provenance["split"]}, []
-    for task in tasks:
-        everybody = suite(effort, seed=seed or 0, device=reader.device)
-        chosen = TABLE if task in SIDES else names
-        found = assess(release, task, {name: everybody[name] for name in chosen})
-        rows += [
-            {**key, **row, "source": release.source} for row in found if len(chosen) > 1 or row["attacker"] in chosen
-        ]
-    test = release.subset("test")
-    hits, n = int((reader.predict(test.images) == test.attributes["expression"]).sum()), len(test)
-    low, high = wilson(hits, n)
-    row = {"task": "expression", "attacker": READER, "accuracy": hits / n, "low": low, "high": high, "n": n}
-    return [*rows, {**key, **row, "source": release.source}]

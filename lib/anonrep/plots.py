@@ -17,7 +17,12 @@ from anonrep.dataset import Dataset
 from anonrep.files import replacing
 
 REPRODUCIBLE = {"svg.hashsalt": "anonrep"}  # names inside an SVG are random without it
-SOURCE_NAMES = {"uci": "UCI pen-digits", "standin": "synthetic stand-in, not the real data", "own": "own images"}
+SOURCE_NAMES = {
+    "uci": "UCI pen-digits",
+    "ferg": "FERG-DB",
+    "standin": "synthetic stand-in, not the real data",
+    "own": "own images",
+}
 
 
 def source_name(source: str) -> str:

@@ -35,8 +35,9 @@ def sheet(data: Dataset, artificial: Dataset | None = None, *, setting: str = "f
             cells = [
                 np.flatnonzero((one.z == z) & (one.attributes["expression"] == e)) for e in range(len(EXPRESSIONS))
             ]
-            chosen = [cell[[len(cell) // 4, 3 * len(cell) // 4]] for cell in cells if len(cell)]
-            rows.append(one.images[np.concatenate(chosen)])
+            blank = np.full((2, *one.images.shape[1:]), 255, np.uint8)
+            pairs = [one.images[cell[[len(cell) // 4, 3 * len(cell) // 4]]] if len(cell) else blank for cell in cells]
+            rows.append(np.concatenate(pairs))
             labels.append(person(z))
     figure = Figure(figsize=(11, 0.8 * len(rows) + 0.8), layout="constrained")
     axis = figure.subplots()
@@ -73,7 +74,8 @@ def table1(
         mine = table[table.split == split]
         for method, style in STYLES.items():
             points = mine[mine.method == method]
-            axis.scatter(points.expression, points.identity, **style, s=50, alpha=0.85, label=method)
+            if len(points):
+                axis.scatter(points.expression, points.identity, **style, s=50, alpha=0.85, label=method)
             if method in ("substituted", "finite"):
                 for row in points.itertuples():
                     place = (row.expression, row.identity)
@@ -90,7 +92,9 @@ def table1(
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.grid(alpha=0.3)
     panels[0].set_ylabel("identity found by the best attacker")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    key = {}
+    for axis in panels:
+        key |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(key.values(), key.keys(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     figure.suptitle(f"Identity against expression, numbers are targets: {title_suffix(source, setting)}")
     return figure

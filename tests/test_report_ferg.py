@@ -1,0 +1,314 @@
+"""The report on faces in words: every number is the rows', and a stand-in is called one before anything else."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from anonrep import plots, report_ferg
+from anonrep.codebook import Codebook
+from anonrep.dataset import Dataset
+from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.files import write_json
+from anonrep.results import percent
+from anonrep.results_ferg import PAPER, releases
+
+SIZE = 6
+MESSAGE = "collapsed in epoch 2 of the privacy phase: the output was all but constant"
+
+
+def attacked(
+    method: str, target: int | None, identity: float, expression: float, split: str = "random", **more: float
+) -> list[dict]:
+    """Rows of one release: trees find `identity` and `expression`, a plain network a hundredth less of each."""
+    key = {"target": target, "method": method, "seed": 0, "split": split, "n": 1000, "source": "standin", "m": 1}
+    found = [("identity", "trees", identity), ("identity", "cnn", identity - 0.01)]
+    found += [("expression", "trees", expression), ("expression", "cnn", expression - 0.01)]
+    found += [("expression", "raw reader", more["read"])] if "read" in more else []
+    found += [(side, "trees", more[side]) for side in ("pose", "gaze") if side in more]
+    return [
+        {**key, "task": task, "attacker": attacker, "accuracy": value, "low": value - 0.021, "high": value + 0.034}
+        for task, attacker, value in found
+    ]
+
+
+RANDOM = [
+    *attacked("raw", None, 0.991, 0.962, read=0.973, pose=0.83, gaze=0.71),
+    *attacked("standard", None, 0.842, 0.913, read=0.655),
+    *attacked("restricted", 2, 0.501, 0.801, read=0.4),
+    *attacked("substituted", 6, 0.321, 0.734, read=0.512, pose=0.44),
+    *attacked("substituted", 2, 0.407, 0.788, read=0.523),
+    *attacked("pixels", 2, 0.611, 0.643, read=0.333),
+    *attacked("finite", 6, 0.226, 0.684, read=0.611),
+    *attacked("finite", 2, 0.226, 0.684, read=0.622),
+]
+CLIPS = [
+    *attacked("raw", None, 0.981, 0.812, "clips"),
+    *attacked("substituted", 2, 0.411, 0.535, "clips"),
+    *attacked("substituted", 6, 0.292, 0.501, "clips"),
+    *attacked("finite", 2, 0.232, 0.447, "clips"),
+]
+TABLE = releases(RANDOM + CLIPS)
+CERTIFICATE = pd.DataFrame(
+    [
+        {**{"split": "random", "used": 8, "bound": 0.257, "clip_bound": 0.398}, "n": 4048, "clips": 749},
+        {**{"split": "clips", "used": 7, "bound": 0.269, "clip_bound": 0.437}, "n": 4051, "clips": 338},
+    ]
+).assign(majority=[0.188, 0.193], information=0.03, source="standin")
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d+\.\d %", text)
+
+
+# --- warnings
+
+
+def test_the_real_thing_needs_no_warning():
+    assert report_ferg.warning("ferg", "full") == ""
+
+
+@pytest.mark.parametrize("setting", ["full", "quick", "smoke"])
+def test_a_stand_in_cannot_pass_as_real_at_any_setting(setting):
+    first, *rest = report_ferg.warning("standin", setting).split("\n\n")
+    assert first == f"> {report_ferg.WARNING}"
+    assert "synthetic stand-in" in first
+    assert "no number here is a result on FERG-DB" in first
+    assert len(rest) == (setting != "full")
+
+
+@pytest.mark.parametrize("source", ["ferg", "standin"])
+def test_a_small_setting_cannot_pass_as_the_results(source):
+    last = report_ferg.warning(source, "smoke").split("\n\n")[-1]
+    assert last.startswith("> **This is the smoke setting**")
+    assert ("synthetic" in report_ferg.warning(source, "smoke")) == (source == "standin")
+
+
+# --- the headline
+
+
+def headline(split: str = "random", rows: list[dict] | None = None) -> str:
+    table = TABLE if rows is None else releases(rows)
+    return report_ferg.headline(table, CERTIFICATE, split, {"random": 0.188, "clips": 0.193}[split])
+
+
+def test_the_headlines_numbers_are_the_rows():
+    text = headline()
+    assert text.startswith("**By the paper's random split")
+    raw, standard, best, finite = ["99.1 %", "96.2 %", "18.8 %"], ["84.2 %"], ["32.1 %", "73.4 %"], ["68.4 %", "25.7 %"]
+    assert numbers(text) == [*raw, *standard, *best, *finite, "95.0 %"]
+    assert "substitution with target 6, nobody, identity falls to **32.1 %**" in text
+    assert "no target keeps more" not in text
+    assert "release of 8 pictures" in text
+    assert "on 4048 test frames taken as independent draws" in text
+
+
+def test_where_clips_stay_whole_clips_are_counted():
+    text = headline("clips")
+    assert text.startswith("**By a split that keeps clips whole.**")
+    assert "no classifier of any kind names the person in more than **43.7 %**" in text
+    assert "on 338 test clips taken as independent draws" in text
+    assert "26.9 %" not in text  # frames of a clip are no draws here
+    assert "standard method" not in text  # there is no row of it
+    assert f"target 2, {CHARACTERS[2]}, identity falls to **41.1 %** and expression stays at **53.5 %**" in text
+    assert "(no target keeps more)" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "place"),
+    [("raw", "identity", 0), ("raw", "expression", 1), ("standard", "identity", 3), ("finite", "expression", 6)],
+)
+def test_another_row_is_another_number(method, task, place):
+    rows = [
+        row | {"accuracy": 0.777} if (row["method"], row["task"], row["attacker"]) == (method, task, "trees") else row
+        for row in RANDOM
+    ]
+    rows = [row for row in rows if (row["method"], row["attacker"]) != (method, "cnn")]
+    before, after = numbers(headline()), numbers(headline(rows=rows))
+    assert [i for i, pair in enumerate(zip(before, after, strict=True)) if len(set(pair)) > 1] == [place]
+    assert after[place] == "77.7 %"
+
+
+def test_an_accuracy_is_never_what_the_raw_reader_reads():
+    rows = [row | {"accuracy": 0.9999} if row["attacker"] == "raw reader" else row for row in RANDOM]
+    assert headline(rows=rows) == headline()
+
+
+def test_where_every_game_collapsed_it_says_so_and_claims_nothing():
+    rows = [row for row in RANDOM if row["method"] not in ("restricted", "substituted")]
+    text = headline(rows=rows)
+    assert "Every game restricted to a target collapsed." in text
+    assert "identity falls" not in text
+    assert "**68.4 %**" in text
+
+
+# --- tables
+
+
+def test_table_1_has_a_row_for_each_release_in_the_order_of_methods_and_targets():
+    table = report_ferg.table1(TABLE, "random")
+    assert list(zip(table["method"], table["target"], strict=True)) == [
+        *[("raw", ""), ("standard", ""), ("restricted", f"2 {CHARACTERS[2]}"), ("pixels", f"2 {CHARACTERS[2]}")],
+        *[("substituted", f"2 {CHARACTERS[2]}"), ("substituted", "6 nobody")],
+        *[("finite", f"2 {CHARACTERS[2]}"), ("finite", "6 nobody")],
+    ]
+    assert len(report_ferg.table1(TABLE, "clips")) == 4
+
+
+def test_table_1_holds_the_rows_numbers():
+    table = report_ferg.table1(TABLE, "random").set_index(["method", "target"])
+    row = table.loc[("substituted", "6 nobody")]
+    assert row.to_dict() == {
+        "identity": "32.1 % (30.0 to 35.5, trees)",
+        "identity, CNN": "31.1 %",
+        "expression": "73.4 % (71.3 to 76.8, trees)",
+        "expression, raw reader": "51.2 %",
+        "pose": "44.0 %",
+        "gaze": "–",
+        "paper, identity/expression": "",
+    }
+    assert table.loc[("raw", "")].pose == "83.0 %"
+    clips = report_ferg.table1(TABLE, "clips").set_index(["method", "target"])
+    assert clips.loc[("raw", "")].identity == "98.1 % (96.0 to 101.5, trees)"
+    assert clips.loc[("raw", "")]["expression, raw reader"] == "–"
+    assert not {"pose", "gaze"} & set(report_ferg.table1(releases(CLIPS), "clips"))
+
+
+def test_the_papers_numbers_stand_beside_substitution_alone_and_only_of_its_targets():
+    table = report_ferg.table1(TABLE, "random")
+    said = dict(zip(zip(table["method"], table["target"], strict=True), table.iloc[:, -1], strict=True))
+    paper = " / ".join(map(percent, PAPER[2]))
+    assert {key: words for key, words in said.items() if words} == {("substituted", f"2 {CHARACTERS[2]}"): paper}
+
+
+def test_the_certificates_table_holds_both_bounds():
+    table = report_ferg.certificate_table(CERTIFICATE)
+    assert table.to_numpy().tolist() == [
+        ["random", 8, 4048, "25.7 %", 749, "39.8 %", "18.8 %"],
+        ["clips", 7, 4051, "26.9 %", 338, "43.7 %", "19.3 %"],
+    ]
+    assert list(table)[3::2] == ["bound, frames as draws", "bound, clips as draws"]
+
+
+# --- files
+
+
+def runs(folder, *collapsed: str | None) -> None:
+    write_json(folder / "runs.json", [{"seed": seed, "collapsed": reason} for seed, reason in enumerate(collapsed)])
+
+
+def test_collapsed_games_are_listed_with_their_reason(tmp_path):
+    runs(tmp_path / "random" / "standard", None, MESSAGE)
+    runs(tmp_path / "random" / "target-6", MESSAGE, None)
+    runs(tmp_path / "random" / "target-2", MESSAGE)  # not asked for
+    head, empty, *lines = report_ferg.collapsed(tmp_path, ["random"], [6]).splitlines()
+    assert head == "2 of 4 games collapsed and have no accuracy:"
+    assert empty == ""
+    assert lines == [f"- random, standard, seed 1: {MESSAGE}", f"- random, target-6, seed 0: {MESSAGE}"]
+
+
+def test_where_none_collapsed_a_sentence_says_how_many_were_played(tmp_path):
+    for split in ("random", "clips"):
+        for name in ("standard", "target-0", "target-6"):
+            runs(tmp_path / split / name, None)
+    assert report_ferg.collapsed(tmp_path, ["random", "clips"], [0, 6]) == "None of the 6 games collapsed."
+    with pytest.raises(FileNotFoundError, match=r"runs\.json is missing: `dvc repro`"):
+        report_ferg.collapsed(tmp_path, ["random"], [5])
+
+
+def faces(source: str = "standin") -> Dataset:
+    """Three images of each person, expression and split, each of a grey of its own."""
+    n = 6 * 7 * 9
+    z, rest = np.divmod(np.arange(n), 7 * 9)
+    expression, place = np.divmod(rest, 9)
+    images = np.broadcast_to((np.arange(n) % 251)[:, None, None], (n, SIZE, SIZE)).astype(np.uint8)
+    split = (place % 3).astype(np.uint8)
+    provenance = {"source": source, "private": "identity", "ink": False}
+    return Dataset(images, z, {"expression": expression, "clip": np.arange(n) // 3}, split, provenance)
+
+
+DATA = faces()
+
+
+@pytest.fixture
+def models(tmp_path):
+    """What targets 6 and 2 leave; the game of target 2 collapsed."""
+    draw = np.random.default_rng(0)
+    for target in (6, 2):
+        pictures = np.full((5, SIZE, SIZE), 10 * target, np.uint8) + np.arange(5, dtype=np.uint8)[:, None, None]
+        book = Codebook(pictures, draw.integers(0, 5, len(DATA)))
+        book.save(tmp_path / f"target-{target}" / "pixels.npz")
+        book.save(tmp_path / "finite" / f"target-{target}.npz")
+        if target == 6:
+            book.save(tmp_path / "target-6" / "substituted-0.npz")
+            DATA.released(255 - DATA.images).save(tmp_path / "target-6" / "seed-0.npz")
+            np.savez(tmp_path / "target-6" / "snapshots-0.npz", snapshots=np.zeros((3, 2, SIZE, SIZE), np.uint8))
+    return tmp_path
+
+
+def test_examples_are_test_images_of_everybody_and_what_became_of_them(models):
+    rows = report_ferg.examples(DATA, models, [6, 2], "pixels")
+    assert list(rows) == ["image", "nobody", CHARACTERS[2]]
+    assert {len(images) for images in rows.values()} == {6 * 4}
+    chosen = [int(np.flatnonzero(DATA.images[:, 0, 0] == grey)[0]) for grey in rows["image"][:8, 0, 0]]
+    assert all(DATA.split[i] == 2 for i in chosen)
+    assert DATA.z[chosen].tolist() == [0] * 4 + [1] * 4
+    assert DATA.attributes["expression"][chosen].tolist() == [0, 3, 5, 6] * 2
+    book = Codebook.load(models / "target-2" / "pixels.npz")
+    np.testing.assert_array_equal(rows[CHARACTERS[2]][:8], book.release()[chosen])
+
+
+def test_a_collapsed_game_shows_no_examples_and_what_needs_no_game_does(models):
+    for method, people in (("restricted", ["nobody"]), ("substituted", ["nobody"])):
+        assert list(report_ferg.examples(DATA, models, [6, 2], method)) == ["image", *people]
+    for method in ("pixels", "finite"):
+        assert list(report_ferg.examples(DATA, models, [6, 2], method)) == ["image", "nobody", CHARACTERS[2]]
+    rows = report_ferg.examples(DATA, models, [6], "restricted")
+    np.testing.assert_array_equal(rows["nobody"], 255 - rows["image"])
+
+
+@pytest.mark.parametrize(("source", "setting"), [("ferg", "full"), ("standin", "full"), ("standin", "smoke")])
+def test_no_figure_of_a_stand_in_passes_as_real(models, source, setting):
+    strip = report_ferg.snapshots(models / "target-6", source=source, setting=setting)
+    couples = report_ferg.couples(faces(source=source), models / "target-6", setting=setting)
+    for figure in (strip, couples):
+        assert isinstance(figure, Figure)
+        title = figure.get_suptitle()
+        assert title.endswith(plots.title_suffix(source, setting))
+        assert ("synthetic stand-in, not the real data" in title) == (source == "standin")
+        assert ("SMOKE SETTING, not the results" in title) == (setting == "smoke")
+
+
+def test_couples_are_test_images_above_what_they_became(models):
+    (axis,) = report_ferg.couples(DATA, models / "target-6", setting="full").axes
+    paper, pitch = np.asarray(axis.images[0].get_array()), SIZE + 2
+    book = Codebook.load(models / "target-6" / "substituted-0.npz")
+    test = np.flatnonzero(DATA.split == 2)
+    for column, i in enumerate(test[np.linspace(0, len(test) - 1, 24).round().astype(int)][:12]):
+        assert paper[0, column * pitch] == DATA.images[i, 0, 0]
+        assert paper[pitch, column * pitch] == book.images[book.codes[i], 0, 0]
+
+
+def test_what_codes_hold_is_counted_on_test_images():
+    """A code that is one expression, spread over everybody; another that is one person."""
+    expression = DATA.attributes["expression"]
+    codes = np.where(expression == 3, 0, np.where(DATA.z == 5, 1, 2))
+    train = DATA.split == 0
+    codes = np.where(train, 2 - codes, codes)  # training images say nothing here
+    book = Codebook(np.zeros((3, SIZE, SIZE), np.uint8), codes.astype(np.int64))
+    table = report_ferg.spread_of(DATA, book, {"identity": CHARACTERS, "expression": EXPRESSIONS})
+    assert list(table) == ["picture", "share of images", "identity", "expression"]
+    assert table["picture"].tolist() == [1, 2, 3]
+    assert table["share of images"].tolist() == [percent(6 / 42), percent(6 / 42), percent(30 / 42)]
+    assert table["expression"][0] == f"{EXPRESSIONS[3]} 100.0 %"
+    assert table["identity"][0].endswith(percent(1 / 6))
+    assert table["identity"][1] == f"{CHARACTERS[5]} 100.0 %"
+
+
+def test_a_picture_that_no_test_image_becomes_has_a_share_of_nothing():
+    book = Codebook(np.zeros((2, SIZE, SIZE), np.uint8), np.zeros(len(DATA), np.int64))
+    row = report_ferg.spread_of(DATA, book, {"identity": CHARACTERS}).iloc[1]
+    assert row["share of images"] == "0.0 %"
+    assert row["identity"].endswith(" 0.0 %")
