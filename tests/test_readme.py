@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from anonrep import report, report_finite
+from anonrep import report, report_ferg, report_finite, results_ferg
 from anonrep.files import read_json
 from anonrep.results import trade_off
 
@@ -29,6 +29,41 @@ def test_headline_is_printed_by_the_code():
     )
     printed += " " + report_finite.headline(certificate, codes, private=private, kept=kept)
     assert " ".join(text[1].split()) == " ".join(printed.split())
+
+
+def faces() -> tuple[list[dict], pd.DataFrame, pd.DataFrame]:
+    """The committed rows on faces, their releases, and their certificates."""
+    metrics = ROOT / "reports" / "metrics"
+    rows = read_json(metrics / "table1.json")
+    return rows, results_ferg.releases(rows), pd.DataFrame(read_json(metrics / "ferg_certificate.json"))
+
+
+def test_what_is_said_of_faces_is_printed_by_the_code_and_named_synthetic():
+    rows, table, certificate = faces()
+    text = re.search(r"<!-- faces.*?-->\n(.*?)\n<!-- /faces -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert text, "README.md has no faces between its two comments"
+    said = [
+        report_ferg.headline(table, certificate, split, results_ferg.majority(rows, split))
+        for split in certificate.split
+    ]
+    assert " ".join(text[1].split()) == " ".join(" ".join(said).split())
+    if {row["source"] for row in rows} == {"standin"}:
+        assert "**a synthetic stand-in**" in (ROOT / "README.md").read_text()
+
+
+def test_the_committed_faces_reach_what_was_to_be_reached():
+    rows, table, certificate = faces()
+    for split, proof in certificate.set_index("split").iterrows():
+        mine, chance = table[table.split == split].set_index("method"), results_ferg.majority(rows, split)
+        assert mine.loc["raw"].identity >= 0.99
+        assert mine.loc["raw"].expression >= 0.9
+        assert (mine.loc["finite"].identity <= proof.bound).all()
+        if split == "random":  # the paper's
+            best = results_ferg.best_target(table, split)
+            assert best.identity <= chance + 0.15
+            assert best.expression >= 0.7
+            assert proof.bound <= chance + 0.05
+            assert (mine.loc["finite"].expression >= 0.7).all()
 
 
 def test_committed_results_are_real():
