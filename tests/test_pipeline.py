@@ -86,7 +86,7 @@ def run(folder: Path, *command: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=900,
+        timeout=1800,
         start_new_session=True,
     )
     assert done.returncode == 0, done.stdout[-5000:]
