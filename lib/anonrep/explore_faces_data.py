@@ -138,7 +138,7 @@ class Faces:
 
     def _read(self, mask: np.ndarray, data: Dataset, split: str, method: str, target: int) -> Codebook | str:
         if target not in self.targets:
-            return f"This run has no target {target}: it is not among `ferg.targets` in params.yaml."
+            return f"This run has no target {target}: it is not among the parameters `ferg.targets`."
         folder = self.models / split / f"target-{target}"
         path = folder.parent / "finite" / f"{folder.name}.npz" if method == "finite" else folder / "pixels.npz"
         if method in GAMES:
