@@ -10,6 +10,7 @@ import sys
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from mounts import can_mount, contents, run_full, run_read_only, seen
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from anonrep.html import formula, to_html
@@ -89,6 +90,33 @@ def test_a_failing_cell_is_an_error_without_a_page(project):
     assert (project / "build/runs/toy.ipynb").exists()
     assert not (project / "reports/toy.html").exists()
     assert not list((project / "build/runs").glob(".*"))
+
+
+@pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
+@pytest.mark.parametrize(
+    ("mount", "why", "cell"),
+    [
+        (run_full, "No space left on device", "write_text('reports/metrics.json', 'n' * 100_000)"),
+        (run_read_only, "Read-only file system", ""),  # the page is what cannot be written
+    ],
+)
+def test_no_room_for_a_result_is_said_in_a_line_and_earlier_results_stay(project, mount, why, cell):
+    (project / "reports").mkdir()
+    (project / "reports/toy.html").write_text("an earlier run's page")
+    (project / "reports/metrics.json").write_text("[]")
+    before = contents(project / "reports")
+    notebook = copy.deepcopy(TOY)
+    notebook.cells.append(new_code_cell(f"from anonrep.files import write_text\n{cell}"))
+    nbformat.write(notebook, project / "toy.ipynb")
+    command = ["run", "toy.ipynb", "--as", "toy", "--html", "reports/toy.html"]
+    done = mount(project / "reports", sys.executable, "-m", "anonrep.notebook", *command, cwd=project)
+    assert done.returncode == 1
+    name = "metrics.json" if cell else "toy.html"
+    said = [line for line in done.stderr.splitlines() if line != "progress"]
+    assert len(said) == 1, done.stderr
+    assert f"reports/{name} cannot be written: {why}" in said[0]
+    assert "what was there before is kept" in said[0]
+    assert seen(project / "reports") == before
 
 
 @pytest.mark.parametrize(

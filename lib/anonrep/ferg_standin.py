@@ -6,8 +6,6 @@ and whatever derives from it says so too.
 
 import csv
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from anonrep.faces.features import Moment
 from anonrep.faces.portrait import draw
 from anonrep.ferg import COUNTS, ORIGINS
 from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS, RECORDED, SIZE, SYNTHETIC, TABLE, shrink
+from anonrep.files import folder_beside
 from anonrep.seeds import numpy_generator
 
 TOP = "SYNTHETIC_STAND_IN_256"  # in the place of FERG_DB_256
@@ -111,9 +110,8 @@ def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
     folder = Path(folder)
     if folder.exists() and not (folder / TOP).exists():
         raise FileExistsError(f"{folder} is there and is no stand-in; expected a new name, or an older stand-in")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        top, rows = Path(temporary, "whole", TOP), [["file", *RECORDED]]
+    with folder_beside(folder) as temporary:
+        top, rows = temporary / "whole" / TOP, [["file", *RECORDED]]
         with (
             ThreadPoolExecutor(os.cpu_count()) as pool,
             tqdm(desc="drawing", total=int(totals.sum()), unit=" images", mininterval=1) as bar,
@@ -126,7 +124,7 @@ def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
         with (top / TABLE).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(temporary / "earlier")
         top.parent.rename(folder)
 
 

@@ -1,35 +1,114 @@
 """Write files whole or not at all: to a temporary name beside the target, then renamed over it."""
 
+import errno
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import numpy as np
+
+ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "allow larger files",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+}
+
+
+class CannotWrite(OSError):
+    """There is no room for a file, or no permission; what was there before is still there."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path`, on any error it is removed.
 
-    The temporary name ends like the target, for writers that look at the suffix. Folders are made.
+    The temporary name ends like the target, for writers that look at the suffix. Folders are made. What a killed
+    process left of the same file goes. Raises CannotWrite, with what to do, on a full disk and in a read-only folder.
+    """
+    path, temporary = Path(path), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-{os.getpid()}-", suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        os.close(handle)
+        temporary.chmod(0o644)  # mkstemp's 0600 would keep a shared artefact from its readers
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if isinstance(error, CannotWrite) or error.errno not in ADVICE or not _concerns(error, path):
+            raise
+        what = f"{path} cannot be written: {os.strerror(error.errno)}"
+        raise CannotWrite(f"{what}: {ADVICE[error.errno]} and run it again; what was there before is kept") from error
+    finally:
+        if temporary:
+            with suppress(OSError):  # a folder that became read-only keeps it
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, removed at the end, to make something in that is renamed to `path`.
+
+    What a killed process left of it goes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    os.chmod(name, 0o644)  # mkstemp's 0600 would keep a shared artefact from its readers
-    try:
+    _remove_left(path)
+    prefix = f".{path.stem}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, suffix=path.suffix, dir=path.parent) as name:
         yield Path(name)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about writing `path`, and not about another file that was wanted on the way."""
+    if error.filename is None or error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    named = Path(os.fsdecode(error.filename)).absolute()
+    return named.parent == path.parent.absolute() or named in path.absolute().parents
+
+
+def _remove_left(path: Path) -> None:
+    """Remove temporary files and folders for `path` whose process is no more."""
+    temporary = re.compile(rf"\.{re.escape(path.stem)}-(\d+)-[a-z0-9_]+{re.escape(path.suffix)}")
+    for name in os.listdir(path.parent):
+        found = temporary.fullmatch(name)
+        if not found or os.name != "posix" or _running(int(found[1])):
+            continue
+        left = path.parent / name
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data`, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: object, default: Callable | None = None) -> None:
@@ -46,3 +125,15 @@ def read_json(path: str | Path) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
+
+
+def read_arrays(path: str | Path, what: str = "set of arrays") -> dict[str, np.ndarray]:
+    """Read an npz without pickle; a missing or damaged file is named: the archive has a checksum of each array."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: `dvc repro` makes it (`make repro` the first time)")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile, zlib and numpy each have their own way to say "damaged"
+        raise ValueError(f"{path} is not a readable {what} ({error}): delete it and run `dvc repro`") from error

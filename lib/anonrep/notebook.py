@@ -11,10 +11,11 @@ import re
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from anonrep.files import replacing, write_text
+from anonrep.files import CannotWrite, replacing, write_text
 from anonrep.parameters import cell_text, check, look_up, read_yaml
 from anonrep.project import root
 
@@ -81,7 +82,10 @@ class Log:
 
 
 def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str | None:
-    """Run `source` with papermill from the project's root into `executed`; the traceback when a cell fails."""
+    """Run `source` with papermill from the project's root into `executed`; the traceback when a cell fails.
+
+    Raises CannotWrite where a cell fails because there was no room or no permission: then nothing is replaced.
+    """
     folder = root()
     # The notebook sees this project's library, even where another copy of it is installed.
     path = os.pathsep.join(filter(None, [str(folder / "lib"), os.environ.get("PYTHONPATH")]))
@@ -103,6 +107,8 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
                 extra_arguments=["--IPKernelApp.log_level=40"],  # a warning about loopback ports at each start
             )
         except papermill.PapermillExecutionError as error:
+            if error.ename == CannotWrite.__name__:
+                raise CannotWrite(error.evalue) from error
             return ANSI.sub("", "\n".join(error.traceback))
     return None
 
@@ -116,7 +122,8 @@ def run(options: argparse.Namespace) -> None:
     executed, out = runs / f"{options.name}.ipynb", options.html or runs / f"{options.name}.html"
     traceback = execute(options.notebook, executed, parameters)
     if traceback:
-        out.unlink(missing_ok=True)  # an earlier run's page would pass for this one's
+        with suppress(OSError):  # a read-only folder keeps it
+            out.unlink(missing_ok=True)  # an earlier run's page would pass for this one's
         sys.exit(f"{traceback}\n{options.name} failed: the executed notebook with its error is {executed}")
     from anonrep.html import to_html
 
@@ -158,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         options.do(options)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")

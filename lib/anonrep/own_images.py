@@ -4,7 +4,6 @@
 `release.release_folder` applies it to new images.
 """
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from anonrep import plots
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.experiment import prepare_seeds
 from anonrep.experiment_finite import train_finite
-from anonrep.files import read_json, write_text
+from anonrep.files import folder_beside, read_json, write_text
 from anonrep.finite import FiniteConfig
 from anonrep.game import GameConfig
 from anonrep.image_reader import SYNTHETIC
@@ -35,11 +34,10 @@ def demonstration(folder: str | Path, *, writers: int = 10, images: int = 60, ne
     made = Path(folder) / f"synthetic-{writers}-writers-{images}-and-{new}-images-seed-{seed}"
     if made.exists():
         return made
-    made.parent.mkdir(parents=True, exist_ok=True)
     digits = parse_unipen(pendigits_standin(seed, writers, images + new))
     lines = ["file,digit"]
-    with tempfile.TemporaryDirectory(dir=made.parent) as above:
-        room = Path(above, "room")
+    with folder_beside(made) as above:
+        room = above / "room"
         for digit, image in zip(digits, render(digits), strict=True):
             name, later = f"writer-{digit.writer:02d}/{digit.instance:03d}.png", digit.instance > images
             _write_synthetic(room / ("new" if later else "images") / name, 255 - image)  # black ink on white paper

@@ -7,7 +7,6 @@ pictures beside it, `path`.npz, and what an audit found lies in `path`.audit.jso
 import csv
 import hashlib
 import io
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from anonrep.checkpoints import load_players
 from anonrep.code_encoder import load_encoder
 from anonrep.codebook import Codebook
 from anonrep.experiment import pick_device
-from anonrep.files import read_json, replacing
+from anonrep.files import folder_beside, read_json, replacing
 from anonrep.image_reader import Pictures, read
 from anonrep.pretraining import reconstruct
 
@@ -235,9 +234,8 @@ def _new_images(folder: Path, model: Anonymiser) -> Pictures:
 @contextmanager
 def _whole(out: Path, replace: bool) -> Iterator[Path]:
     """Give an empty folder beside `out`; on success it becomes `out`, on any error it is removed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as above:
-        room, earlier = Path(above, "room"), Path(above, "earlier")
+    with folder_beside(out) as above:
+        room, earlier = above / "room", above / "earlier"
         room.mkdir()
         yield room
         if replace and out.exists():

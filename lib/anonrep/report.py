@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from anonrep import plots
 from anonrep.dataset import Dataset
-from anonrep.files import read_json
+from anonrep.files import read_arrays, read_json
 from anonrep.results import operating_point, over_seeds, percent
 
 
@@ -79,7 +79,7 @@ def survivor(runs: Sequence[dict], variant: str, lam: float) -> int:
 def snapshots(models: str | Path, variant: str, lam: float, seed: int, *, source: str, setting: str) -> Figure:
     """The Fig. 3 kind of strip of one run."""
     path = Path(models) / variant / f"lambda-{lam:g}" / f"snapshots-{seed}.npz"
-    return plots.epochs_strip(np.load(path)["snapshots"], source=source, setting=setting)
+    return plots.epochs_strip(read_arrays(path)["snapshots"], source=source, setting=setting)
 
 
 def couples(data: Dataset, models: str | Path, variant: str, lam: float, seed: int, *, setting: str) -> Figure:

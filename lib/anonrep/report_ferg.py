@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from anonrep import plots
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
-from anonrep.files import read_json
+from anonrep.files import read_arrays, read_json
 from anonrep.plots_ferg import person
 from anonrep.results import percent
 from anonrep.results_ferg import ASKED, METHODS, PAPER, best_target, with_interval
@@ -159,7 +159,7 @@ def examples(
 def snapshots(folder: str | Path, *, source: str, setting: str, seed: int = 0) -> Figure:
     """The paper's Fig. 3: a training and a validation image (rows) through the epochs of one game."""
     path = Path(folder) / f"snapshots-{seed}.npz"
-    return plots.epochs_strip(np.load(path)["snapshots"], source=source, setting=setting, ink=False)
+    return plots.epochs_strip(read_arrays(path)["snapshots"], source=source, setting=setting, ink=False)
 
 
 def couples(data: Dataset, folder: str | Path, *, setting: str, seed: int = 0) -> Figure:
