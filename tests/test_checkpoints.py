@@ -1,6 +1,7 @@
 """Weights on disk: back bit by bit, damage named, and no pickle anywhere."""
 
 import ast
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 import anonrep
 from anonrep.checkpoints import load_players, save_players
+from anonrep.files import CannotWrite
 from anonrep.networks import Players
 
 ARCHITECTURE = {
@@ -120,12 +122,12 @@ def test_a_failed_write_leaves_the_earlier_file(saved, monkeypatch):
     path, players = saved
     before = Path(f"{path}.safetensors").read_bytes()
 
-    def full(weights, temporary):
-        Path(temporary).write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full(temporary, data):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr("anonrep.checkpoints.save_file", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CannotWrite, match=r"seed-5\.safetensors cannot be written"):
         save_players(path, players, ARCHITECTURE)
     assert Path(f"{path}.safetensors").read_bytes() == before
     assert {file.name for file in path.parent.iterdir()} == {"seed-5.json", "seed-5.safetensors"}

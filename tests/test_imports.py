@@ -9,6 +9,7 @@ ALLOWED = {
     "__init__": set(),
     # ground floor
     "files": set(),
+    "weights": {"files"},
     "seeds": set(),
     "dataset": {"files"},
     "intervals": set(),
@@ -20,7 +21,7 @@ ALLOWED = {
     "ferg_reader": set(),
     "ferg": {"dataset", "ferg_reader", "seeds"},
     "faces": set(),
-    "ferg_standin": {"dataset", "faces", "ferg", "ferg_reader", "seeds"},
+    "ferg_standin": {"dataset", "faces", "ferg", "ferg_reader", "files", "seeds"},
     "ferg_sources": {"ferg", "ferg_standin"},
     # the paper
     "losses": set(),
@@ -46,12 +47,22 @@ ALLOWED = {
         "training",
     },
     # the finite release
-    "code_encoder": {"codebook", "dataset", "files", "gradients", "images", "networks", "pretraining", "seeds"},
+    "code_encoder": {
+        "codebook",
+        "dataset",
+        "files",
+        "gradients",
+        "images",
+        "networks",
+        "pretraining",
+        "seeds",
+        "weights",
+    },
     "views": {"dataset", "images", "networks", "pretraining"},
     "content": {"dataset", "gradients", "images", "seeds", "views"},
     "finite": {"code_encoder", "dataset", "losses", "networks", "seeds", "views"},
     # what a release is worth
-    "network_attacker": {"files", "images", "precision", "seeds"},
+    "network_attacker": {"images", "precision", "seeds", "weights"},
     "attackers": {"network_attacker"},
     "certificate": set(),
     "information": set(),
@@ -69,7 +80,7 @@ ALLOWED = {
         "seeds",
     },
     # what the notebooks call
-    "checkpoints": {"networks", "files"},
+    "checkpoints": {"networks", "files", "weights"},
     "experiment": {
         "dataset",
         "game",
@@ -233,6 +244,7 @@ ALLOWED = {
     "html": {"files"},
     "notebook": {"files", "html", "parameters", "project"},
     "workspace": {"checks", "files", "project"},
+    "resume": {"files", "project"},
     "checks": {"parameters"},
     "schema": {
         "adversaries",

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from anonrep.files import read_json, replacing, write_json
+from anonrep.files import read_json, write_json
 from anonrep.networks import Players
+from anonrep.weights import load_weights, save_weights
 
 NAMES = ("autoencoder", "discriminator", "private_classifier")
 
@@ -15,12 +15,11 @@ NAMES = ("autoencoder", "discriminator", "private_classifier")
 def save_players(path: str | Path, players: Players, architecture: dict, **description: object) -> None:
     """Write `path`.safetensors and `path`.json: `architecture` as `Players.build` takes it, and a description."""
     weights = {
-        f"{name}.{key}": value.detach().cpu().contiguous()
+        f"{name}.{key}": value
         for name, player in zip(NAMES, players, strict=True)
         for key, value in player.state_dict().items()
     }
-    with replacing(Path(f"{path}.safetensors")) as temporary:
-        save_file(weights, temporary)
+    save_weights(f"{path}.safetensors", weights)
     write_json(f"{path}.json", {"architecture": architecture, **description})
 
 
@@ -32,7 +31,7 @@ def load_players(path: str | Path, device: torch.device | str = "cpu") -> Player
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}.json does not describe players ({error!r}): delete it and run `dvc repro`") from error
     try:
-        weights = load_file(f"{path}.safetensors")
+        weights = load_weights(f"{path}.safetensors")
         for name, player in zip(NAMES, players, strict=True):
             own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
             player.load_state_dict(own)

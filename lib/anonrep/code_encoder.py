@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
-from anonrep.files import read_json, replacing, write_json
+from anonrep.files import read_json, write_json
 from anonrep.gradients import OrientedGradients
 from anonrep.images import to_tensor
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
 from anonrep.seeds import seeded_initialisation
+from anonrep.weights import load_weights, save_weights
 
 
 class CodeEncoder(nn.Module):
@@ -93,9 +93,7 @@ def features(architecture: dict) -> tuple[nn.Module, int]:
 
 def save_encoder(path: str | Path, encoder: CodeEncoder, architecture: dict, **description: object) -> None:
     """Write `path`.safetensors and `path`.json: the encoder, the `architecture` (`features`), and a description."""
-    weights = {name: value.cpu().contiguous() for name, value in encoder.state_dict().items()}
-    with replacing(f"{path}.safetensors") as temporary:
-        save_file(weights, temporary)
+    save_weights(f"{path}.safetensors", encoder.state_dict())
     size = {"codes": encoder.head[-1].out_features, "units": encoder.head[-1].in_features}
     write_json(f"{path}.json", {"architecture": architecture, **size, **description})
 
@@ -106,7 +104,7 @@ def load_encoder(path: str | Path, device: torch.device | str = "cpu") -> CodeEn
     try:
         with seeded_initialisation(0):  # or building layers would move the global generator
             encoder = CodeEncoder(*features(description["architecture"]), description["codes"], description["units"])
-        encoder.load_state_dict(load_file(f"{path}.safetensors"))
+        encoder.load_state_dict(load_weights(f"{path}.safetensors"))
     except (KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path}.safetensors and .json are no encoder ({error!r}): run `dvc repro`") from error
     return encoder.to(torch.device(device)).eval()

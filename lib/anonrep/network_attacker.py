@@ -2,14 +2,14 @@
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 
-from anonrep.files import replacing
 from anonrep.images import jitter
 from anonrep.precision import fast
 from anonrep.seeds import seeded_initialisation, torch_generator
+from anonrep.weights import load_weights, save_weights
 
 
 def plain_network(height: int, width: int, classes: int) -> nn.Module:
@@ -109,16 +109,17 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
 
     def save(self, path: str) -> None:
         """Write the fitted weights as safetensors; `load` needs an attacker built with the same arguments."""
-        weights = {name: value.cpu().contiguous() for name, value in self.module_.state_dict().items()}
         facts = {"classes": torch.from_numpy(self.classes_), "shape": torch.tensor(self.shape_)}
-        with replacing(path) as temporary:
-            save_file(weights | facts, temporary)
+        save_weights(path, {**self.module_.state_dict(), **facts})
 
     def load(self, path: str) -> "NetworkAttacker":
-        """Read what `save` wrote."""
-        weights = load_file(path)
-        self.classes_, self.shape_ = weights.pop("classes").numpy(), tuple(weights.pop("shape").tolist())
-        self._build()
-        self.module_.load_state_dict(weights)
+        """Read what `save` wrote. A missing, damaged or unfitting file is named."""
+        try:
+            weights = load_weights(path)
+            self.classes_, self.shape_ = weights.pop("classes").numpy(), tuple(weights.pop("shape").tolist())
+            self._build()
+            self.module_.load_state_dict(weights)
+        except (KeyError, OSError, SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{path} holds no attacker that can be used ({error}): run `dvc repro`") from error
         self.module_.eval()
         return self
