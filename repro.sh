@@ -4,6 +4,8 @@
 # `dvc repro` runs one stage after the other. Here each wave holds stages that do not depend on each other; a process
 # for each runs that stage alone (-s), waits for DVC's short locks, and holds none while its notebook works. The last,
 # plain `dvc repro` finds those done and does the rest, so a stage that no wave names is only slower, never forgotten.
+#
+# It may be killed at any moment, and goes on from there when it is started again.
 set -euo pipefail
 
 jobs=${JOBS:-2}
@@ -27,13 +29,25 @@ stop() {
 }
 trap stop INT TERM
 
+# The names of the stages that are not done, of those that a wave names.
+waiting() {
+    dvc status --json | python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' | grep -E "$1" || true
+}
+
 python -m anonrep.schema # all that is wrong with params.yaml is said here, before any work
+mkdir -p .dvc/tmp
+exec 9>.dvc/tmp/repro.lock # held by this process and its children, until the last of them is gone
+if command -v flock >/dev/null && ! flock --nonblock 9; then
+    echo "waiting for an earlier run in this folder" >&2
+    flock 9
+fi
+python -m anonrep.resume
 if dvc status --quiet; then
     echo "the pipeline is up to date"
     exit
 fi
 for wave in "${waves[@]}"; do
-    stages=$(dvc stage list --name-only | grep -E "$wave" || true)
+    stages=$(waiting "$wave")
     [ -n "$stages" ] || continue
     echo "== $(echo "$stages" | wc -l) stage(s) like $wave, $jobs at a time"
     # 255 tells xargs to start nothing more; stages that are running finish, so that their work is kept.
@@ -42,5 +56,6 @@ for wave in "${waves[@]}"; do
         echo "the pipeline stopped: the traceback is above, the executed notebook in build/runs/" >&2
         exit 1
     fi
+    python -m anonrep.resume # keeps a copy of dvc.lock
 done
 dvc repro

@@ -38,8 +38,8 @@ def run_full(folder: Path, *command: str, room: int = 4, **options: object) -> s
     return _run(FULL.replace("ROOM", str(room)), folder, *command, **options)
 
 
-def run_read_only(folder: Path, *command: str, **options: object) -> subprocess.CompletedProcess:
-    """Run `command` while `folder` cannot be written to; what it then holds is copied to FOLDER.seen."""
+def run_read_only(folder: Path, *command: str, room: int = 0, **options: object) -> subprocess.CompletedProcess:
+    """Run `command` while `folder` cannot be written to; what it holds then goes to FOLDER.seen. There is no `room`."""
     return _run(READ_ONLY, folder, *command, **options)
 
 
