@@ -6,7 +6,7 @@ export DVC_NO_ANALYTICS = 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro quick report test lint bench explore
+.PHONY: help repro quick report test lint bench drill explore
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
@@ -31,6 +31,9 @@ lint: .venv/installed ## style and layout of code and notebooks
 
 bench: .venv/installed ## what the library costs beside plain PyTorch, PIL and DVC, in about twenty minutes
 	@TQDM_DISABLE=1 python -m bench
+
+drill: .venv/installed ## kill the pipeline twenty times and compare what comes of it, in about twenty minutes
+	@python tests/drill.py
 
 explore: .venv/installed ## JupyterLab on notebooks/explore.ipynb, for this machine only
 	@jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
