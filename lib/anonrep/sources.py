@@ -113,8 +113,8 @@ def _real(path: Path) -> Raw:
     """Read one of the three forms; a damaged file is a ValueError that names it."""
     if path.stat().st_size > LIMIT:
         raise ValueError(f"{path} has {path.stat().st_size} bytes; expected {LIMIT} at most")
+    data, where = path.read_bytes(), str(path)
     try:
-        data, where = path.read_bytes(), str(path)
         if path.suffix == ".zip":
             member, data = _member(path)
             where = f"{path}, member {member}"
@@ -122,8 +122,9 @@ def _real(path: Path) -> Raw:
             if len(data) > LZW_LIMIT:
                 raise ValueError(f"{len(data)} compressed bytes; expected {LZW_LIMIT} at most")
             data = unlzw(data)
-    # zipfile, zlib and unlzw3 each have their own ways to say "damaged"; RuntimeError is zipfile's for a password
-    except (ValueError, LookupError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    # zipfile, zlib and unlzw3 each have their own ways to say "damaged"; RuntimeError is zipfile's for a password, and
+    # OSError for a place before the file's beginning
+    except (ValueError, LookupError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged or another file ({error}): delete it, or {_instructions()}") from error
     if data.startswith(standin.HEADER):
         return Raw(data, _standin_provenance(data), where)
