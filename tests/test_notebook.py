@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from anonrep.html import formula, to_html
 from anonrep.notebook import cleaned
 from anonrep.parameters import check, declared, look_up, refuse_number_like
+from anonrep.report import provenance_table
 
 CHROMIUM = shutil.which("chromium")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'
@@ -222,6 +223,34 @@ def test_code_is_folded_away_when_it_is_shown(executed, tmp_path):
     assert page.title.text == "Mine"
     assert [fold.summary.text for fold in page.find_all("details")] == ["Parameters", "Code", "Log", "Code"]
     assert not any(fold.has_attr("open") for fold in page.find_all("details"))
+
+
+HOSTILE = "</style></td><script>fetch('//x')</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}<!--"
+
+
+@pytest.mark.parametrize("hide_code", [True, False])
+def test_what_came_from_data_stays_text(tmp_path, hide_code):
+    """In a table, in what was printed, in an error, in a figure's words: no element and no attribute of its own."""
+    table = provenance_table({"citation": HOSTILE, HOSTILE: "key", "counts": {HOSTILE: 1}}).to_html(header=False)
+    described = {"image/svg+xml": {"alt": HOSTILE, "caption": HOSTILE}}
+    outputs = [
+        new_output("display_data", data={"text/html": table, "text/plain": HOSTILE}),
+        new_output("display_data", data={"text/plain": HOSTILE}),
+        new_output("stream", name="stdout", text=HOSTILE),
+        new_output("stream", name="stderr", text=HOSTILE),
+        new_output("error", ename="ValueError", evalue=HOSTILE, traceback=[HOSTILE]),
+        new_output("display_data", data={"image/svg+xml": SVG}, metadata=described),
+    ]
+    nbformat.write(new_notebook(cells=[new_code_cell("show()", outputs=outputs)]), tmp_path / "hostile.ipynb")
+    to_html(tmp_path / "hostile.ipynb", tmp_path / "page.html", title=HOSTILE, hide_code=hide_code)
+    page = BeautifulSoup((tmp_path / "page.html").read_text(), "html.parser")
+    assert not page.find_all("script")
+    assert all(image["src"].startswith("data:") for image in page.find_all("img"))
+    assert not [element.name for element in page.find_all(True) for name in element.attrs if name.startswith("on")]
+    policy = page.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert {"default-src 'none'", "script-src 'none'"} <= {part.strip() for part in policy.split(";")}
+    assert page.text.count("fetch('//x')") >= 6
+    assert "49" not in page.text
 
 
 def test_a_formula_that_cannot_be_shown_is_refused():
