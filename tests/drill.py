@@ -35,7 +35,7 @@ from anonrep import workspace
 ROOT = Path(__file__).parents[1]
 WAYS = (signal.SIGKILL, signal.SIGINT)
 PLACES = ("data/processed", "models", "build", "reports")
-PASSING = ("build/runs", "build/standin", "build/downloads")  # logs and copies, which no stage reads
+PASSING = ("build/runs", "build/standin", "build/downloads")  # logs and what can be made again: no stage reads them
 GRACE = 60  # seconds that a pipeline asked to stop may take
 
 
@@ -70,7 +70,7 @@ READ: dict[str, Callable[[Path], object]] = {
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Everything in the places where artefacts are, but DVC's own."""
+    """Every file in the places where artefacts are, but for what no stage reads."""
     passing = tuple(folder / name for name in PASSING)
     for place in PLACES:
         for path in sorted((folder / place).rglob("*")):

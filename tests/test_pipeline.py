@@ -15,10 +15,12 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+import drill
 import psutil
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from mounts import can_mount, contents, run_full, run_read_only, seen
 from test_notebook import CHROMIUM, saved_by_lab
 
 from anonrep import workspace
@@ -315,6 +317,8 @@ def test_a_report_is_one_file_that_asks_for_nothing(done, name):
     assert "Traceback" not in text
     page = BeautifulSoup(text, "html.parser")
     assert not page.find_all(["script", "link", "iframe", "object"])
+    (policy,) = page.find_all("meta", attrs={"http-equiv": "Content-Security-Policy"})
+    assert {"default-src 'none'", "script-src 'none'", "form-action 'none'"} <= set(policy["content"].split("; "))
     for element in page.find_all(True):
         for attribute in ("src", "srcset", "data", "poster", "xlink:href", *(["href"] if element.name != "a" else [])):
             assert element.get(attribute, "data:").startswith("data:"), element.name
@@ -414,33 +418,127 @@ def test_a_lambda_taken_away_leaves_no_ghost_and_comes_back_from_the_cache(copy)
     assert status(copy) <= {"report", "epsilon", "audit", "index"}
 
 
+def test_dvc_names_every_kind_of_artefact_of_which_a_bit_has_changed(copy):
+    """Also those that can be read with the bit changed: a figure in JSON, a word in a page."""
+    damaged = {
+        "render": "data/processed/pendigits.npz",
+        "controls": "models/controls/reader.safetensors",
+        "pretrain@stabilised": "models/stabilised/start/seed-0.safetensors",
+        "train@stabilised-1": "models/stabilised/lambda-1/seed-0.json",
+        "train@stabilised-0": "models/stabilised/lambda-0/snapshots-0.npz",
+        "finite@1": "models/finite/lambda-1/codes-8-seed-0.npz",
+        "assess@finite-1": "build/assess/finite-1.json",
+        "certify": "reports/metrics/kept.json",
+        "fig2": "reports/metrics/fig2.json",
+        "audit": "reports/figures/pareto.png",
+        "index": "reports/index.html",
+    }
+    for path in damaged.values():
+        data = bytearray((copy / path).read_bytes())
+        data[len(data) // 2] ^= 1
+        (copy / path).write_bytes(data)
+    found = json.loads(run(copy, "dvc", "status", "--json", *damaged))
+    for stage, path in damaged.items():
+        (changed,) = [part["changed outs"] for part in found[stage] if "changed outs" in part]
+        assert any(path == name or path.startswith(f"{name}/") for name in changed), (stage, changed)
+        assert set(changed.values()) == {"modified"}
+
+
 # The same again, whatever happens.
 
 
-def test_a_stage_that_runs_again_makes_the_same_bytes(copy):
-    before = lock(copy)
-    shutil.rmtree(copy / "models/stabilised/lambda-1")
-    log = run(copy, "dvc", "repro", "--force", "--single-item", "train@stabilised-1")
-    assert stages_run(log) == ["train@stabilised-1"]
-    assert lock(copy) == before
+def test_stages_that_run_again_make_the_same_bits_of_data_weights_metrics_and_figures(copy):
+    """dvc.lock has the hash of every file that went in and came out."""
+    again = ["render", "pretrain@stabilised", "train@stabilised-1", "finite@1", "certify", "fig2"]
+    before, files = lock(copy), drill.artefacts(copy)
+    for path in ("data/processed", "models/stabilised/start", "models/stabilised/lambda-1", "models/finite/lambda-1"):
+        shutil.rmtree(copy / path)
+    for path in (*(copy / "reports/figures").iterdir(), *(copy / "reports/metrics").iterdir()):
+        path.unlink()
+    log = run(copy, "dvc", "repro", "--force", "--single-item", *again)
+    assert sorted(stages_run(log)) == sorted(again)
+    now = lock(copy)
+    assert {name: now[name] for name in again} == {name: before[name] for name in again}
+    made = {name for stage in again for out in before[stage]["outs"] for name in files if name.startswith(out["path"])}
+    kinds = {Path(name).suffix for name in made}
+    assert kinds >= {".npz", ".safetensors", ".json", ".svg", ".png"}
+    found = drill.artefacts(copy)
+    assert not [name for name in made if found[name] != files[name]]
+
+
+def forget(folder: Path, *stages: str) -> None:
+    """Let DVC know nothing of these stages, and take what they made away."""
+    known = lock(folder)
+    for stage in stages:
+        for out in known.pop(stage)["outs"]:
+            path = folder / out["path"]
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": known}), encoding="utf-8")
+    shutil.rmtree(folder / ".dvc/cache/runs")  # or they would be taken from there
 
 
 def test_killed_in_the_middle_and_started_again_it_ends_in_the_same_metrics(copy):
     """SIGKILL to everything while a stage is writing: no lock, half file or wrong hash is left in the way."""
     stages, numbers = lock(copy), metrics(copy)
     forgotten = ("train@stabilised-1", "assess@stabilised-1", "fig2")
-    kept = {name: stage for name, stage in stages.items() if name not in forgotten}
-    (copy / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": kept}), encoding="utf-8")
-    shutil.rmtree(copy / ".dvc/cache/runs")  # or they would be taken from there
-    shutil.rmtree(copy / "models/stabilised/lambda-1")
-    for path in ("build/assess/stabilised-1.json", *(f"reports/metrics/{name}.json" for name in FIG2)):
-        (copy / path).unlink()
+    forget(copy, *forgotten)
 
     kill_when(copy, copy / "models/stabilised/lambda-1/seed-0.safetensors")
     assert "train@stabilised-1" not in lock(copy), "the stage was already over: nothing was interrupted"
 
     assert stages_run(run(copy, "dvc", "repro")) == list(forgotten)
     assert metrics(copy) == numbers
+    assert lock(copy) == stages
+    assert status(copy) == set()
+
+
+def test_repro_sh_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
+    """A short form of `make drill`, with what a kill seldom leaves: half a dvc.lock, locks of numbers others have."""
+    stages, files = lock(copy), drill.artefacts(copy)
+    run(copy, "anonrep.resume")
+    forget(copy, "train@stabilised-1", "finite@1", "epsilon")
+    for way in drill.WAYS:
+        drill.kill(at_work(copy), way)
+        assert drill.half_written(copy) == []
+    whole = (copy / "dvc.lock").read_bytes()
+    (copy / "dvc.lock").write_bytes(whole[: len(whole) // 3])
+    entry = {"pid": os.getppid(), "cmd": "dvc repro"}
+    (copy / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(copy / "models"): entry}, "read": {}}))
+    process = at_work(copy)
+    process.send_signal(signal.SIGKILL)  # it alone: what it started goes on, and the next one waits for it
+    process.wait()
+    process = drill.start(copy, copy.with_suffix(".log"), jobs=2)
+    assert process.wait() == 0, drill.last_words(copy)
+    said = copy.with_suffix(".log").read_text(encoding="utf-8")
+    assert "dvc.lock was cut short" in said
+    assert "waiting for an earlier run" in said or not shutil.which("flock")
+    assert lock(copy) == stages
+    found = drill.artefacts(copy)
+    assert not [name for name in files if found.get(name) != files[name]]
+    assert drill.leftovers(copy) == []
+
+
+def at_work(folder: Path) -> psutil.Popen:
+    """A new run of repro.sh, a second after its first stage has begun."""
+    log = folder.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    process = drill.start(folder, log, jobs=2)
+    while process.poll() is None and "Running stage" not in log.read_text(encoding="utf-8"):
+        time.sleep(0.1)
+    time.sleep(1)
+    assert process.poll() is None, drill.last_words(folder)
+    return process
+
+
+@pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
+@pytest.mark.parametrize(("mount", "why"), [(run_full, "No space left on device"), (run_read_only, "Read-only file")])
+def test_a_stage_without_room_in_reports_fails_and_loses_nothing(copy, mount, why):
+    before, stages = contents(copy / "reports"), lock(copy)
+    command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "fig2"]
+    done = mount(copy / "reports", *command, cwd=copy, env=environment(copy))
+    assert done.returncode != 0
+    assert re.search(rf"(reports/.* cannot be written: {why}|{why}.*reports/)", done.stderr), done.stderr
+    assert seen(copy / "reports") == before
     assert lock(copy) == stages
     assert status(copy) == set()
 
