@@ -29,7 +29,10 @@ def players_of(data: Dataset, config: GameConfig, seed: int = 0) -> Players:
 
 
 def plain(players: Players) -> Players:
-    """The same networks and weights in PyTorch's default memory layout, and with its own layers alone."""
+    """The same networks and weights in PyTorch's default memory layout, and with its own transposed convolution.
+
+    `networks.Flatten` stays, at no measurable cost: its order of values is part of what the weights mean.
+    """
     players = copy.deepcopy(players)
     for player in players:
         player.to(memory_format=torch.contiguous_format)

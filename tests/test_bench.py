@@ -69,7 +69,7 @@ def test_a_textbook_step_is_the_same_step(variant, float32):
     config = replace(GameConfig(**PARAMS["variants"][variant]["game"]), channels=4, adversary_channels=4, batch=16)
     data = games.digits(config.batch)
     mine = textbook.players_of(data, config)
-    rival = textbook.plain(mine)
+    start, rival = copy.deepcopy(mine), textbook.plain(mine)
     x, z, p_z = to_tensor(data.images), torch.from_numpy(data.z), torch.from_numpy(data.p_z).float()
     game, optimisers = textbook.Game(rival, data, config), Optimisers.build(mine, config)
     for step, lam in enumerate([None, 2.0]):
@@ -78,9 +78,10 @@ def test_a_textbook_step_is_the_same_step(variant, float32):
         assert seen["fool"] == pytest.approx(expected["fool"], rel=1e-4)
         assert seen["mse"] == pytest.approx(expected["mse"], rel=1e-4)
         assert seen["discriminator"] == pytest.approx(expected["discriminator"], rel=1e-4)
-    for one, two in zip(mine, rival, strict=True):
-        for weight, same in zip(one.parameters(), two.parameters(), strict=True):
-            torch.testing.assert_close(weight, same, rtol=1e-3, atol=2e-5)
+    for players in zip(mine, rival, start, strict=True):
+        one, two, before = (torch.nn.utils.parameters_to_vector(player.parameters()) for player in players)
+        # Not weight by weight: Adam makes a whole step of a gradient that is nothing but rounding.
+        assert (one - two).norm() < 0.01 * (one - before).norm()
 
 
 def test_the_textbook_learns_what_ours_learns():

@@ -240,7 +240,7 @@ def test_r1_acts_on_the_discriminator_now_and_then_and_on_nobody_else():
         assert differ == (["discriminator"] if step % training.R1_EVERY == 0 else []), step
 
 
-@pytest.mark.parametrize("clip", [0.0, 1e-3])
+@pytest.mark.parametrize("clip", [0.0, 1e-4])
 def test_clipping_bounds_the_step_and_the_log_tells_the_gradient_before_it(clip):
     config = GameConfig(**TINY, clip=clip)
     players = fresh(config)
@@ -250,7 +250,7 @@ def test_clipping_bounds_the_step_and_the_log_tells_the_gradient_before_it(clip)
     row = update(players, optimisers, *batch_of(tiny()), lam=1.0, config=config, step=1)
     pairs = zip(before, weights(players.autoencoder), strict=True)
     moved = math.sqrt(sum(float((a - b).square().sum()) for a, b in pairs))
-    assert row["gradient"] > 2e-3
+    assert row["gradient"] > 2e-4
     assert moved == pytest.approx(clip or row["gradient"], rel=0.01)
 
 

@@ -27,6 +27,16 @@ class ToOneChannel(nn.ConvTranspose2d):
         return image + self.bias
 
 
+class Flatten(nn.Flatten):
+    """(B, C, H, W) -> (B, H * W * C), pixel by pixel: the order of the channels-last layout, so that nothing moves.
+
+    PyTorch's own, channel by channel, would copy the image, and its gradient, from the one layout to the other.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image.permute(0, 2, 3, 1))
+
+
 class Autoencoder(nn.Module):
     """x -> hidden layer -> x_hat, the paper's q(x_hat | x) (Section 2).
 
@@ -45,7 +55,7 @@ class Autoencoder(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Conv2d(channels, top, 3, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Flatten(),
+            Flatten(),
             nn.Linear(flat, features),
             nn.LeakyReLU(0.2),
         )
@@ -69,7 +79,7 @@ class Autoencoder(nn.Module):
     def decode(self, hidden: Tensor) -> Tensor:
         """An image for each row of `hidden`: (B, 1, H, W) in [0, 1]."""
         middle, low = self.sizes[1], self.sizes[2]
-        image = self.expand(hidden).unflatten(1, (-1, *low))
+        image = self.expand(hidden).unflatten(1, (*low, -1)).permute(0, 3, 1, 2)
         image = self.upper(image)[:, :, : middle[0], : middle[1]]
         image = self.lower(image)[:, :, : self.sizes[0][0], : self.sizes[0][1]]
         return image.float().sigmoid()
@@ -85,7 +95,7 @@ def _strided(height: int, width: int, channels: int, outputs: int) -> nn.Sequent
         nn.LeakyReLU(0.2),
         nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
         nn.LeakyReLU(0.2),
-        nn.Flatten(),
+        Flatten(),
         nn.Linear(flat, 256),
         nn.LeakyReLU(0.2),
         nn.Linear(256, outputs),
