@@ -79,9 +79,9 @@ def test_a_textbook_step_is_the_same_step(variant, float32):
         assert seen["mse"] == pytest.approx(expected["mse"], rel=1e-4)
         assert seen["discriminator"] == pytest.approx(expected["discriminator"], rel=1e-4)
     for players in zip(mine, rival, start, strict=True):
-        one, two, before = (torch.nn.utils.parameters_to_vector(player.parameters()) for player in players)
+        one, two, before = (torch.cat([w.flatten() for w in player.parameters()]) for player in players)
         # Not weight by weight: Adam makes a whole step of a gradient that is nothing but rounding.
-        assert (one - two).norm() < 0.01 * (one - before).norm()
+        assert (one - two).norm() <= 1e-3 * (one - before).norm()
 
 
 def test_the_textbook_learns_what_ours_learns():
