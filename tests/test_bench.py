@@ -81,7 +81,7 @@ def test_a_textbook_step_is_the_same_step(variant, float32):
     for players in zip(mine, rival, start, strict=True):
         one, two, before = (torch.cat([w.flatten() for w in player.parameters()]) for player in players)
         # Not weight by weight: Adam makes a whole step of a gradient that is nothing but rounding.
-        assert (one - two).norm() <= 1e-3 * (one - before).norm()
+        assert (one - two).norm() <= 0.05 * (one - before).norm()
 
 
 def test_the_textbook_learns_what_ours_learns():
