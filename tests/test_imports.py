@@ -152,13 +152,24 @@ ALLOWED = {
     },
     "results_ferg": {"files", "results"},
     "plots_ferg": {"dataset", "ferg_reader", "plots", "results_ferg"},
-    "report_ferg": {"codebook", "dataset", "files", "plots", "plots_ferg", "results", "results_ferg"},
+    "report_ferg": {
+        "codebook",
+        "dataset",
+        "elements",
+        "ferg_reader",
+        "files",
+        "plots",
+        "plots_ferg",
+        "results",
+        "results_ferg",
+    },
     "results_audit": {"dataset", "files", "results"},
+    "elements": set(),
     "plots": {"dataset", "files"},
     "plots_finite": {"plots"},
     "plots_audit": {"plots"},
     "report_finite": {"codebook", "dataset", "plots_finite", "results"},
-    "report_audit": {"information", "plots_audit", "results", "results_audit"},
+    "report_audit": {"elements", "information", "plots_audit", "results", "results_audit"},
     "report": {"dataset", "files", "plots", "results"},
     # the explorer
     "explore_data": {
@@ -172,7 +183,7 @@ ALLOWED = {
         "pretraining",
         "unipen",
     },
-    "explore_html": {"explore_data", "plots", "results"},
+    "explore_html": {"elements", "explore_data", "plots", "results"},
     "explore": {"explore_data", "explore_html", "plots"},
     "explore_faces_data": {
         "codebook",
@@ -186,6 +197,7 @@ ALLOWED = {
     "explore_faces": {
         "codebook",
         "dataset",
+        "elements",
         "explore",
         "explore_data",
         "explore_faces_data",

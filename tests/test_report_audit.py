@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from anonrep import report_audit
 from anonrep.information import least_error
@@ -328,3 +329,45 @@ def test_games_differ_from_seed_to_seed_by_this_much():
 def test_a_method_with_a_single_seed_is_in_no_table_of_spread():
     runs = [{"method": "leace", "setting": None, "seed": 0, "collapsed": None}]
     assert report_audit.stability(BEATS, runs).empty
+
+
+# --- the slider
+
+
+def slid(images: dict | None = None) -> dict[str, dict[str, list]]:
+    """Stop to variant to its cells: texts, then the texts of images."""
+    rows = table(OURS, FINITE, release("finite", 4, (0.06, 0.9, 0.8)), WORSE)
+    page = BeautifulSoup(report_audit.lambda_slider(rows, "writer", "digit", images), "html.parser")
+    stops = [label.text for label in page.find_all("label")]
+    found = {}
+    for stop, panel in zip(stops, page.find_all("div", "panel"), strict=True):
+        lines = [row.find_all("td") for row in panel.find_all("tr")[1:]]
+        found[stop] = {
+            name.text: [cell.img["alt"] if cell.img else cell.text for cell in cells] for name, *cells in lines
+        }
+    return found
+
+
+def test_the_slider_has_every_lambda_of_our_variants_and_their_means():
+    found = slid()
+    assert list(found) == ["1.5", "4"]
+    assert found["4"] == {
+        "faithful": ["–"] * 3,
+        "stabilised": ["32.0 %", "97.0 %", "92.0 %"],
+        "finite": ["6.0 %", "90.0 %", "80.0 %"],
+    }
+    assert found["1.5"]["stabilised"] == ["–"] * 3
+    assert found["1.5"]["finite"] == ["5.0 %", "97.0 %", "96.0 %"]
+
+
+def test_the_slider_shows_the_images_of_each_variant_at_its_lambda():
+    two = np.zeros((2, 4, 4), np.uint8)
+    found = slid({("raw", None): two, ("finite", 4.0): two, ("stabilised", 1.5): two})
+    assert [cells[3:] for cells in found["4"].values()] == [
+        ["raw, image 1", "raw, image 2"],
+        [],
+        [],
+        ["finite, image 1", "finite, image 2"],
+    ]
+    assert found["1.5"]["stabilised"][3:] == ["stabilised, image 1", "stabilised, image 2"]
+    assert found["4"]["raw"][:3] == ["–"] * 3

@@ -1,11 +1,15 @@
 """The report on faces in words: every number is the rows', and a stand-in is called one before anything else."""
 
+import io
 import re
+from base64 import b64decode
 
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
+from PIL import Image
 
 from anonrep import plots, report_ferg
 from anonrep.codebook import Codebook
@@ -161,9 +165,9 @@ def test_table_1_holds_the_rows_numbers():
     table = report_ferg.table1(TABLE, "random").set_index(["method", "target"])
     row = table.loc[("substituted", "6 nobody")]
     assert row.to_dict() == {
-        "identity": "32.1 % (30.0 to 35.5, trees)",
+        "identity": "32.1 %<br><small>30.0 to 35.5, trees</small>",
         "identity, CNN": "31.1 %",
-        "expression": "73.4 % (71.3 to 76.8, trees)",
+        "expression": "73.4 %<br><small>71.3 to 76.8, trees</small>",
         "expression, raw reader": "51.2 %",
         "pose": "44.0 %",
         "gaze": "–",
@@ -171,7 +175,7 @@ def test_table_1_holds_the_rows_numbers():
     }
     assert table.loc[("raw", "")].pose == "83.0 %"
     clips = report_ferg.table1(TABLE, "clips").set_index(["method", "target"])
-    assert clips.loc[("raw", "")].identity == "98.1 % (96.0 to 101.5, trees)"
+    assert clips.loc[("raw", "")].identity == "98.1 %<br><small>96.0 to 101.5, trees</small>"
     assert clips.loc[("raw", "")]["expression, raw reader"] == "–"
     assert not {"pose", "gaze"} & set(report_ferg.table1(releases(CLIPS), "clips"))
 
@@ -248,25 +252,56 @@ def models(tmp_path):
     return tmp_path
 
 
-def test_examples_are_test_images_of_everybody_and_what_became_of_them(models):
-    rows = report_ferg.examples(DATA, models, [6, 2], "pixels")
-    assert list(rows) == ["image", "nobody", CHARACTERS[2]]
-    assert {len(images) for images in rows.values()} == {6 * 4}
-    chosen = [int(np.flatnonzero(DATA.images[:, 0, 0] == grey)[0]) for grey in rows["image"][:8, 0, 0]]
-    assert all(DATA.split[i] == 2 for i in chosen)
-    assert DATA.z[chosen].tolist() == [0] * 4 + [1] * 4
-    assert DATA.attributes["expression"][chosen].tolist() == [0, 3, 5, 6] * 2
-    book = Codebook.load(models / "target-2" / "pixels.npz")
-    np.testing.assert_array_equal(rows[CHARACTERS[2]][:8], book.release()[chosen])
+def shown(element) -> np.ndarray:
+    """The pixels of an image element."""
+    return np.asarray(Image.open(io.BytesIO(b64decode(element["src"].partition("base64,")[2]))).convert("L"))
 
 
-def test_a_collapsed_game_shows_no_examples_and_what_needs_no_game_does(models):
-    for method, people in (("restricted", ["nobody"]), ("substituted", ["nobody"])):
-        assert list(report_ferg.examples(DATA, models, [6, 2], method)) == ["image", *people]
-    for method in ("pixels", "finite"):
-        assert list(report_ferg.examples(DATA, models, [6, 2], method)) == ["image", "nobody", CHARACTERS[2]]
-    rows = report_ferg.examples(DATA, models, [6], "restricted")
-    np.testing.assert_array_equal(rows["nobody"], 255 - rows["image"])
+def slid(models, targets: list[int]) -> dict[str, dict[str, list]]:
+    """The slider as it was made: stop to label to what is in its row."""
+    page = BeautifulSoup(report_ferg.target_slider(DATA, models, TABLE, "random", targets), "html.parser")
+    stops = [label.text for label in page.find_all("label")]
+    return {
+        stop: {
+            row.td.get_text(" "): [cell.img or cell.get_text(" ") for cell in row.find_all("td")[1:]]
+            for row in panel.find_all("tr")
+        }
+        for stop, panel in zip(stops, page.find_all("div", "panel"), strict=True)
+    }
+
+
+def test_the_slider_shows_the_same_test_images_and_what_each_method_made_of_them(models):
+    rows = slid(models, [6, 2])["6 nobody"]
+    images, restricted, pixels, substituted, finite, names = rows.values()
+    assert len(images) == 2 * 6 == len(set(names))
+    assert [name.split(" ")[0] for name in names] == [person for person in CHARACTERS for _ in range(2)]
+    assert {name.split(" ")[1] for name in names} == set(EXPRESSIONS)
+    assert [image["alt"] for image in images] == [name.replace(" ", ", ") for name in names]
+    book = Codebook.load(models / "target-6" / "pixels.npz")
+    for column, image in enumerate(images):
+        (i,) = [
+            i
+            for i in np.flatnonzero((DATA.split == 2) & (DATA.z == column // 2))
+            if np.array_equal(DATA.images[i], shown(image))
+        ]
+        np.testing.assert_array_equal(shown(restricted[column]), 255 - DATA.images[i])
+        for cells in (pixels, substituted, finite):
+            np.testing.assert_array_equal(shown(cells[column]), book.images[book.codes[i]])
+
+
+def test_the_slider_says_what_attackers_find_in_each_release(models):
+    labels = {label.split(" ")[0]: label for label in slid(models, [6, 2])["6 nobody"]}
+    row = TABLE[(TABLE.split == "random") & (TABLE.method == "substituted") & (TABLE.target == 6)].iloc[0]
+    assert labels["substituted"] == f"substituted identity {percent(row.identity)} expression {percent(row.expression)}"
+    assert labels["restricted"].strip() == "restricted", "there is no such row in the table"
+    raw = TABLE[(TABLE.split == "random") & (TABLE.method == "raw")].iloc[0]
+    assert labels["image"] == f"image identity {percent(raw.identity)} expression {percent(raw.expression)}"
+
+
+def test_a_collapsed_game_shows_no_images_and_what_needs_no_game_does(models):
+    rows = {label.split(" ")[0]: cells for label, cells in slid(models, [6, 2])[f"2 {CHARACTERS[2]}"].items()}
+    assert rows["restricted"] == rows["substituted"] == ["collapsed"]
+    assert len(rows["pixels"]) == len(rows["finite"]) == 12
 
 
 @pytest.mark.parametrize(("source", "setting"), [("ferg", "full"), ("standin", "full"), ("standin", "smoke")])

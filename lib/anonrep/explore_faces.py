@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import count
 
-import numpy as np
 import pandas as pd
 from ipywidgets import HTML, Dropdown, HBox, Layout, SelectionSlider, VBox
 
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
+from anonrep.elements import light, note, table
 from anonrep.explore import UNUSABLE
 from anonrep.explore_data import ALL
 from anonrep.explore_faces_data import TARGETS, Faces
-from anonrep.explore_html import CHANGES, Cell, difference, note, table
+from anonrep.explore_html import CHANGES, difference
 from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.plots import COLOURS
 from anonrep.plots_ferg import person
@@ -32,11 +32,6 @@ METHODS = {
 }
 WIDTH = 100  # of an image, about, in pixels
 LIGHT = ("lighter", "darker")  # what the colours of a difference say, in the order of CHANGES
-
-
-def light(image: np.ndarray, alt: str) -> Cell:
-    """A face for `explore_html.table`: grey uint8 (H, W) as colours, which are not turned into ink on paper."""
-    return np.repeat(image[..., None], 3, axis=2), alt
 
 
 def before_and_after(data: Dataset, chosen: Sequence[int], release: Codebook | str, target: int) -> str:

@@ -1,27 +1,20 @@
 """Arrays and numbers of the explorer as HTML text: pictures, tables, and a marker on the curves of Fig. 2."""
 
-import html
 import io
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
-from PIL import Image
 
+from anonrep.elements import note, slider, table, uri
 from anonrep.explore_data import ALL, NEIGHBOURS, Artefacts, Numbers, Run
 from anonrep.plots import COLOURS, figure2
 from anonrep.results import certified, percent, worst
 
-Cell = tuple[np.ndarray, str]  # an image and its text for those who cannot see it
 CURVES = {"kept": ("kept", "●"), "private": ("cnn", "■"), "worst": ("worst", "▲"), "bound": ("certified", "◆")}
 CHANGES = {"worst": "added", "kept": "taken away"}  # the colours of a difference
 AXIS = 0.65  # inches under a panel of Fig. 2 for its ticks and label
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{b64encode(data).decode()}"
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -35,36 +28,8 @@ def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return (255 + np.abs(change) * (colour - 255)).round().astype(np.uint8)
 
 
-def picture(image: np.ndarray, alt: str, width: int) -> str:
-    """An image element about `width` pixels wide, pixels kept square and sharp.
-
-    uint8 (H, W) is ink and becomes black on white paper; (H, W, 3) is shown as it is.
-    """
-    with io.BytesIO() as file:
-        Image.fromarray(255 - image if image.ndim == 2 else image).save(file, "png")
-        source = _uri(file.getvalue(), "png")
-    wide = image.shape[1] * max(1, round(width / image.shape[1]))
-    style = f"width:{wide}px; image-rendering:pixelated; display:block; margin:1px auto; max-width:none"
-    return f'<img src="{source}" alt="{html.escape(alt)}" style="{style}">'
-
-
-def table(rows: Sequence[tuple[str, Sequence[Cell | str]]], width: int = 60) -> str:
-    """A row of cells for each label: images about `width` pixels wide, or HTML."""
-    lines = []
-    for label, cells in rows:
-        shown = [cell if isinstance(cell, str) else picture(*cell, width) for cell in cells]
-        line = "".join(f'<td style="padding:1px 2px; text-align:center">{cell}</td>' for cell in shown)
-        lines.append(f'<tr><td style="padding-right:8px; text-align:right; white-space:nowrap">{label}</td>{line}</tr>')
-    return f'<table style="line-height:1.35">{"".join(lines)}</table>'
-
-
 def _two_lines(name: str) -> str:
     return f"<small>{name.replace(', ', '<br>')}</small>"
-
-
-def note(text: str) -> str:
-    """A sentence by itself, such as what is missing and which command makes it."""
-    return f'<p style="line-height:1.4; margin:4px 0; max-width:52em">{html.escape(text)}</p>'
 
 
 def before_and_after(
@@ -121,26 +86,6 @@ def _value(numbers: Numbers, field: str) -> str:
     return "–" if value is None else percent(value) + name
 
 
-STOPS = 12  # of a slider; report.css has a rule for each
-
-
-def slider(name: str, label: str, panels: Mapping[str, str]) -> str:
-    """A slider for a page without scripts: stops, one of them chosen by touch or by the arrow keys, show a panel each.
-
-    name    of the slider on its page;  label  what moves;  panels  at most STOPS: a stop's text to HTML
-    """
-    if not 1 <= len(panels) <= STOPS:
-        raise ValueError(f"{len(panels)} panels; expected 1 to {STOPS}")
-    stops = ""
-    for i, stop in enumerate(panels):
-        checked = " checked" if i == 0 else ""
-        stops += f'<input type="radio" name="{name}" id="{name}-{i}"{checked}>'
-        stops += f'<label for="{name}-{i}">{html.escape(stop)}</label>'
-    shown = "".join(f'<div class="panel scroll" tabindex="-1">{panel}</div>' for panel in panels.values())
-    title = f'<span class="moves" id="{name}">{html.escape(label)}</span>'
-    return f'<div class="slider" role="radiogroup" aria-labelledby="{name}">{title}{stops}{shown}</div>'
-
-
 def lambda_slider(found: Artefacts, variant: str) -> str:
     """A variant's first seed through every lambda: test images, one for each value of what is to be kept, before and
     after, and what was measured. A lambda that collapsed says so and shows no numbers."""
@@ -191,7 +136,7 @@ class Curves:
         low = height * self.panel.get_position().y0 - AXIS
         with io.BytesIO() as file:
             figure.savefig(file, format="svg", bbox_inches=Bbox.from_extents(0, low, width, height))
-            source = _uri(file.getvalue(), "svg+xml")
+            source = uri(file.getvalue(), "svg+xml")
         alt = f"Fig. 2 for {variant}: accuracies on the release against λ"
         self.base = f'<img src="{source}" alt="{alt}" style="width:100%; display:block; background:white">'
         self.size, self.top = (width * figure.dpi, (height - low) * figure.dpi), height * figure.dpi

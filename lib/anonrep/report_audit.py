@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from anonrep import elements
 from anonrep.information import least_error
 from anonrep.plots_audit import BASELINES, OURS, named
 from anonrep.results import percent
@@ -20,6 +21,7 @@ PARETO_CAPTION = (
     "suite, further seeds one attacker of each kind."
 )
 HELD_ALT = "Accuracy of the best attacker against how many images of one person it holds, for each audited release."
+COLUMNS = ("worst_attacker", "utility", "naturalness")  # of the slider
 KNOWLEDGE = {
     "release": "released training images",
     "raw": "raw images",
@@ -176,6 +178,40 @@ def releases_table(table: pd.DataFrame, private: str, kept: str) -> pd.DataFrame
             "seeds": table.seeds,
         }
     )
+
+
+def lambda_slider(
+    table: pd.DataFrame,
+    private: str,
+    kept: str,
+    images: Mapping[tuple[str, float | None], np.ndarray] | None = None,
+) -> str:
+    """A slider over lambda: what every variant discloses and keeps there, means over seeds.
+
+    table   `results_audit.over_seeds`
+    images  {(method, setting): uint8 (K, H, W)}, raw ones with None, to be shown beside the numbers
+    """
+    mine, images = table[table.method.isin(list(OURS))], images or {}
+    panels = {}
+    for lam in sorted(mine.setting.unique()):
+        rows = [_line("raw", [], images.get(("raw", None), []))] if images else []
+        for variant in OURS:
+            measured = mine[(mine.method == variant) & (mine.setting == lam)]
+            numbers = [percent(measured[column].mean()) for column in COLUMNS] if len(measured) else []
+            rows.append(_line(variant, numbers, images.get((variant, lam), [])))
+        heads = [f"{private},<br>best attacker", f"{kept},<br>fresh network", f"{kept},<br>raw reader"]
+        panels[f"{lam:g}"] = elements.table([("", [_apart(head) for head in heads]), *rows], 40)
+    return elements.slider("lambda", "λ", panels)
+
+
+def _line(name: str, numbers: Sequence[str], images: Sequence[np.ndarray]) -> tuple[str, list[elements.Cell | str]]:
+    """A row of the slider's table; without numbers, dashes: not measured here, or every run collapsed."""
+    shown = [(image, f"{name}, image {number}") for number, image in enumerate(images, 1)]
+    return f"<code>{name}</code>", [*map(_apart, numbers or ["–"] * len(COLUMNS)), *shown]
+
+
+def _apart(cell: str) -> str:
+    return f'<div style="padding:0 8px">{cell}</div>'
 
 
 def stability(rows: Sequence[dict], runs: Sequence[dict]) -> pd.DataFrame:

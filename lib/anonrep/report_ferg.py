@@ -1,15 +1,17 @@
 """What the report on faces says in words and tables: every number comes from the rows it is handed."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from anonrep import plots
+from anonrep import elements, plots
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
+from anonrep.ferg_reader import EXPRESSIONS
 from anonrep.files import read_arrays, read_json
 from anonrep.plots_ferg import person
 from anonrep.results import percent
@@ -26,6 +28,7 @@ SPLITS = {
     "random": "By the paper's random split, frames of a test image's own clip among those trained on",
     "clips": "By a split that keeps clips whole",
 }
+SHOWN = ("restricted", "pixels", "substituted", "finite")  # by the slider, in this order
 WARNING = (
     "**The faces are a synthetic stand-in.** A program drew them; they are nobody's, and no number here is a result on "
     "FERG-DB, which is handed out on request alone."
@@ -71,7 +74,7 @@ def headline(table: pd.DataFrame, certificate: pd.DataFrame, split: str, majorit
 
 
 def table1(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Table 1 for people: a row for each target and method, the paper's numbers beside the substituted ones."""
+    """Table 1 for people, as HTML cells: a row a target and method, the paper's numbers beside the substituted ones."""
     rows = []
     mine = table[table.split == split]
     for method in METHODS:
@@ -82,15 +85,21 @@ def table1(table: pd.DataFrame, split: str) -> pd.DataFrame:
             cells = {
                 "method": method,
                 "target": f"{target:g} {person(int(target))}" if known else "",
-                "identity": with_interval(row, "identity"),
+                "identity": _two_lines(with_interval(row, "identity")),
                 "identity, CNN": _percent(row.get("identity_cnn")),
-                "expression": with_interval(row, "expression"),
+                "expression": _two_lines(with_interval(row, "expression")),
                 "expression, raw reader": _percent(row.readable),
                 **{side: _percent(row[side]) for side in ("pose", "gaze") if side in row},
                 "paper, identity/expression": " / ".join(map(percent, paper)) if paper else "",
             }
             rows.append(cells)
     return pd.DataFrame(rows)
+
+
+def _two_lines(cell: str) -> str:
+    """The interval small, under its value."""
+    value, _, interval = escape(cell).partition(" (")
+    return f"{value}<br><small>{interval.removesuffix(')')}</small>" if interval else value
 
 
 def _percent(value: float | None) -> str:
@@ -127,33 +136,63 @@ def collapsed(models: str | Path, splits: Sequence[str], targets: Sequence[int])
     return "\n".join([f"{len(lost)} of {len(runs)} games collapsed and have no accuracy:", "", *lost])
 
 
-def examples(
-    data: Dataset, models: str | Path, targets: Sequence[int], method: str, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """A test image of each person and of four expressions, and under them what a method makes of them, a row a target.
+def target_slider(
+    data: Dataset, models: str | Path, table: pd.DataFrame, split: str, targets: Sequence[int], seed: int = 0
+) -> str:
+    """A slider over who is shown in everybody's place: the same test images as each method releases them, and numbers.
 
-    `method`: restricted, substituted, pixels or finite; a collapsed game has no row. `models`: of one split.
+    Two images of each person, so that every expression comes. `models`: of the split; `table`: `results_ferg.releases`;
+    a collapsed game has no images and no numbers.
     """
-    test, expression = data.split == 2, data.attributes["expression"]
-    cells = [
-        np.flatnonzero(test & (data.z == z) & (expression == e)) for z in range(data.n_private) for e in (0, 3, 5, 6)
-    ]
-    chosen = np.array([cell[len(cell) // 2] for cell in cells if len(cell)])
-    rows = {"image": data.images[chosen]}
+    chosen, panels = _two_each(data), {}
+    names = [f"{person(data.z[i])}, {EXPRESSIONS[data.attributes['expression'][i]]}" for i in chosen]
+    under = ("", [f"<small>{name.replace(', ', '<br>')}</small>" for name in names])
+    mine = table[table.split == split]
     for target in targets:
-        path = Path(models) / f"target-{target}"
-        files = {
-            "restricted": path / f"seed-{seed}.npz",
-            "substituted": path / f"substituted-{seed}.npz",
-            "pixels": path / "pixels.npz",
-            "finite": Path(models) / "finite" / f"target-{target}.npz",
-        }
-        if files[method].exists():
-            images = (
-                Dataset.load(files[method]).images if method == "restricted" else Codebook.load(files[method]).release()
-            )
-            rows[person(target)] = images[chosen]
-    return rows
+        rows = [(_found(mine[mine.method == "raw"], "image"), _cells(data.images[chosen], names))]
+        for method in SHOWN:
+            images = released(models, method, target, seed)
+            numbers = mine[(mine.method == method) & (mine.target == target)]
+            cells = ["collapsed"] if images is None else _cells(images[chosen], [f"{n}, {method}" for n in names])
+            rows.append((_found(numbers, method), cells))
+        panels[f"{target} {person(target)}"] = elements.table([*rows, under], data.images.shape[2])
+    return elements.slider(f"target-{split}", "shown in everybody's place:", panels)
+
+
+def _two_each(data: Dataset) -> list[int]:
+    """Of each person two test images, of expressions that go round."""
+    test, expression, chosen = data.split == 2, data.attributes["expression"], []
+    for number in range(2 * data.n_private):
+        mine = np.flatnonzero(test & (data.z == number // 2) & (expression == number % len(EXPRESSIONS)))
+        chosen += mine[len(mine) // 2 :][:1].tolist()
+    return chosen
+
+
+def _cells(images: np.ndarray, names: Sequence[str]) -> list[elements.Cell]:
+    return [elements.light(*cell) for cell in zip(images, names, strict=True)]
+
+
+def _found(numbers: pd.DataFrame, what: str) -> str:
+    """A row's label: what it shows and, as far as it was measured, what the best attackers find in it."""
+    lines = [f"{task} {percent(row[task])}" for _, row in numbers.iterrows() for task in ("identity", "expression")]
+    return f"{what}<br><small>{'<br>'.join(lines)}</small>"
+
+
+def released(models: str | Path, method: str, target: int, seed: int = 0) -> np.ndarray | None:
+    """All images of one split as one method releases them, uint8 (N, H, W); None where the game collapsed.
+
+    `method`: restricted, substituted, pixels or finite; `models`: of the split.
+    """
+    folder = Path(models) / f"target-{target}"
+    path = {
+        "restricted": folder / f"seed-{seed}.npz",
+        "substituted": folder / f"substituted-{seed}.npz",
+        "pixels": folder / "pixels.npz",
+        "finite": Path(models) / "finite" / f"target-{target}.npz",
+    }[method]
+    if not path.exists():
+        return None
+    return Dataset.load(path).images if method == "restricted" else Codebook.load(path).release()
 
 
 def snapshots(folder: str | Path, *, source: str, setting: str, seed: int = 0) -> Figure:
