@@ -31,18 +31,18 @@ trap stop INT TERM
 
 # The names of the stages that are not done, of those that a wave names.
 waiting() {
-    dvc status --json | python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' | grep -E "$1" || true
+    dvc --wait-for-lock status --json | python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' | grep -E "$1" || true
 }
 
 python -m anonrep.schema # all that is wrong with params.yaml is said here, before any work
 mkdir -p .dvc/tmp
-exec 9>.dvc/tmp/repro.lock # held by this process and its children, until the last of them is gone
+exec 9>.dvc/tmp/repro.lock # held by this process, and by each dvc that it starts
 if command -v flock >/dev/null && ! flock --nonblock 9; then
     echo "waiting for an earlier run in this folder" >&2
     flock 9
 fi
 python -m anonrep.resume
-if dvc status --quiet; then
+if dvc --wait-for-lock status --quiet; then
     echo "the pipeline is up to date"
     exit
 fi
@@ -58,4 +58,4 @@ for wave in "${waves[@]}"; do
     fi
     python -m anonrep.resume # keeps a copy of dvc.lock
 done
-dvc repro
+dvc --wait-for-lock repro

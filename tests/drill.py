@@ -28,9 +28,9 @@ import numpy as np
 import psutil
 import yaml
 from PIL import Image
-from safetensors.numpy import load_file
 
 from anonrep import workspace
+from anonrep.weights import load_weights
 
 ROOT = Path(__file__).parents[1]
 WAYS = (signal.SIGKILL, signal.SIGINT)
@@ -60,7 +60,7 @@ def read_image(path: Path) -> None:
 
 READ: dict[str, Callable[[Path], object]] = {
     ".npz": read_npz,
-    ".safetensors": load_file,
+    ".safetensors": load_weights,
     ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
     ".ipynb": lambda path: json.loads(path.read_text(encoding="utf-8"))["cells"],
     ".html": read_html,
@@ -176,7 +176,7 @@ def drill(folder: Path, kills: int, seed: int, longest: float, jobs: int) -> int
     folder.mkdir(parents=True)
     print(f"an undisturbed run: {run_undisturbed(whole, jobs):.0f} s", flush=True)
     workspace.make(ROOT, "smoke", struck)
-    moments, wrong, ends, number = random.Random(seed), 0, 0, 0
+    moments, wrong, number = random.Random(seed), 0, 0
     print("kill  signal   after  stages done  artefacts  half-written  temporary  at work when killed", flush=True)
     while number < kills:
         way, wait = WAYS[number % len(WAYS)], moments.uniform(0.5, longest)
@@ -192,7 +192,7 @@ def drill(folder: Path, kills: int, seed: int, longest: float, jobs: int) -> int
             continue
         if code:
             sys.exit(f"after kill {number} the pipeline did not go on\n{last_words(struck)}")
-        ends, wrong = ends + 1, wrong + compare(whole, struck)
+        wrong += compare(whole, struck)
         shutil.rmtree(struck)
         workspace.make(ROOT, "smoke", struck)
     began = time.monotonic()

@@ -31,8 +31,13 @@ def test_a_written_file_is_whole_and_nothing_else_is_left(tmp_path):
     assert contents(tmp_path) == {"new/a.json": "é".encode(), "new/b.json": b"[\n 1\n]\n"}
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
-@pytest.mark.parametrize("step", ["mkstemp", "write", "replace"])
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [
+        *[(step, number) for step in ("mkstemp", "replace") for number in (errno.ENOSPC, errno.EROFS, errno.EACCES)],
+        *[("write", number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)],
+    ],
+)
 def test_no_room_and_no_permission_are_said_in_a_line_and_nothing_is_lost(reports, monkeypatch, number, step):
     def fail(*arguments, **options):
         raise OSError(number, os.strerror(number), str(reports / "something") if step != "write" else None)
@@ -51,7 +56,12 @@ def test_no_room_and_no_permission_are_said_in_a_line_and_nothing_is_lost(report
 
 
 def test_other_errors_pass_as_they_are(reports):
-    for error in (OSError(errno.EIO, "bad disk"), PermissionError(errno.EACCES, "not yours", "/elsewhere/secret")):
+    for error in (
+        OSError(errno.EIO, "bad disk"),
+        PermissionError(errno.EACCES, "not yours", "/elsewhere/secret"),
+        OSError(errno.ENOSPC, "no room", "/elsewhere/full"),
+        PermissionError(errno.EPERM, "no sockets here"),
+    ):
         with pytest.raises(type(error)) as raised, replacing(reports / "index.html"):
             raise error
         assert raised.value is error
@@ -109,7 +119,8 @@ def test_a_kill_while_writing_leaves_the_earlier_file_and_the_next_writer_clears
 
 
 def test_what_others_are_writing_is_left_alone(reports):
-    others = [f".index-{os.getpid()}-abcdefgh.html", ".index-1-abcdefgh.html", ".index-0-99999999-abcdefgh.html"]
+    others = [f".index-partial-{os.getpid()}-abcdefgh.html", ".index-partial-1-abcdefgh.html"]
+    others += [".index-0-partial-99999999-abcdefgh.html", ".index-99999999-original.html"]
     others += [".index-99999999-abcdefgh.json", ".index.html"]
     for name in others:
         (reports / name).write_text("of somebody else")

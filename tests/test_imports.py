@@ -237,6 +237,7 @@ ALLOWED = {
         "seeds",
     },
     "own_images": {
+        "attackers",
         "dataset",
         "experiment",
         "experiment_finite",
@@ -262,6 +263,7 @@ ALLOWED = {
         "adversaries",
         "attackers",
         "checks",
+        "elements",
         "ferg",
         "ferg_reader",
         "ferg_sources",

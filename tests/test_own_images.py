@@ -1,5 +1,11 @@
 """The demonstration says that it is synthetic, and what is wrong comes to light before the first step of training."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -10,7 +16,8 @@ from anonrep.files import read_json
 from anonrep.image_folder import load_folder
 from anonrep.image_reader import SYNTHETIC, read
 from anonrep.model_audit import audit
-from anonrep.own_images import check, couples, demonstration, train
+from anonrep.own_images import check, couples, demonstration, foresee, train
+from anonrep.project import MARKS, root
 from anonrep.release import load, release_folder
 
 GAME = {
@@ -96,3 +103,62 @@ def test_from_a_folder_to_a_release(demo, data, tmp_path):
     assert "writer-0" not in (tmp_path / "release/privacy-card.html").read_text()
     assert read_json(tmp_path / "release/privacy-card.json")["data"]["people"] == 4
     assert isinstance(couples(data, path), Figure)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "part"),
+    [
+        ({"effort": {"treez": 5}}, TypeError, "treez"),
+        ({"despite": ["haste"]}, ValueError, "despite names haste"),
+        ({"new": "nowhere"}, FileNotFoundError, "nowhere is missing"),
+        ({"new": "images"}, ValueError, "expected other images than those to train on"),
+        ({"new": "images/writer-00"}, ValueError, "expected other images than those to train on"),
+        (
+            {"new": "double"},
+            ValueError,
+            r"1 of 21 images are among .*, writer-00/again\.png is the first",
+        ),
+        ({"new": "small"}, ValueError, "small: images of 9 x 9 pixels; expected 20 x 20"),
+        ({"out": "new/release"}, ValueError, "lie inside one another"),
+        ({"out": "letters"}, FileExistsError, "letters is there already"),
+        ({"mapping": "release/which.csv"}, ValueError, "would be published"),
+        ({"mapping": "attributes.csv"}, FileExistsError, "it is no earlier list of names"),
+    ],
+)
+def test_what_the_release_would_refuse_is_named_before_training(changes, error, part, demo, data, tmp_path):
+    room = shutil.copytree(demo, tmp_path / "room")
+    shutil.copytree(room / "new", room / "double")
+    shutil.copy(room / "images/writer-00/001.png", room / "double/writer-00/again.png")
+    (room / "letters").mkdir()
+    (room / "small").mkdir()
+    Image.new("L", (9, 9)).save(room / "small/1.png")
+    given = {"new": "new", "out": "release", "effort": {}, **changes}
+    given |= {name: room / given[name] for name in ("new", "out", "mapping") if name in given}
+    with pytest.raises(error, match=part):
+        foresee(data, room / "images", **given)
+
+
+def test_what_may_be_released_is_foreseen_in_silence(demo, data, tmp_path):
+    out, mapping = tmp_path / "release", tmp_path / "which.csv"
+    foresee(data, demo / "images", demo / "new", out, {"trees": 5}, ["unaudited"], mapping)
+    foresee(data, demo / "images", "", tmp_path / "release", {})
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own folder", "demonstration"])
+def test_the_notebook_goes_from_a_folder_to_a_release(own, demo, tmp_path):
+    """As the README has it: the committed notebook from the command line. The demonstration leaves what is there."""
+    for mark in MARKS:
+        (tmp_path / mark).touch()
+    given = {"game": GAME, "config": CONFIG, "codes": 8, "lam": 1, "out": "mine"}
+    given |= {"effort": {"network_epochs": 1, "large_epochs": 0, "trees": 5}}
+    if own:
+        given |= {"folder": str(demo / "images"), "new": str(demo / "new"), "invert": True}
+    words = [word for name, value in given.items() for word in ("-p", name, json.dumps(value).strip('"'))]
+    command = [sys.executable, "-m", "anonrep.notebook", "run", root() / "notebooks/own_images.ipynb", "--as", "own"]
+    environment = {**os.environ, "PYTHONPATH": str(root() / "lib")}
+    done = subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    release = tmp_path / "mine" / ("release" if own else "demonstration/release")
+    assert read_json(release / "privacy-card.json")["data"]["source"] == "standin"
+    assert len(list(release.glob("*.png"))) == (20 if own else 60)
+    assert (tmp_path / "mine" / "finite").is_dir() == own

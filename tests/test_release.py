@@ -72,8 +72,7 @@ def made(folder: Path, **options: object) -> Path:
     codes = make_codebook(autoencoder, encoder, data).codes
     pictures = np.stack([grey(i) for i in range(codes.max() + 1)])  # an untrained decoder's are all but constant
     Codebook(pictures, codes).save(path.with_suffix(".npz"))
-    save_encoder(path, encoder, ARCHITECTURE, provenance=data.provenance)
-    write_json(path.parent / "codebooks.json", [{"lam": 0.5, "codes": 40, "seed": 0}])
+    save_encoder(path, encoder, ARCHITECTURE, provenance=data.provenance, lam=0.5, seed=0)
     write_json(f"{path}.audit.json", facts(load(path)))
     return path
 
@@ -318,10 +317,13 @@ def test_a_model_that_plays_is_released_with_its_audit(path, new, tmp_path):
     assert released == Counter(redrawn(game, new).values())
 
 
-def test_a_finite_model_away_from_its_record_has_no_lambda(path):
-    (path.parent / "codebooks.json").unlink()
-    model = load(path)
-    assert (model.lam, model.seed) == (None, None)
+def test_a_model_that_was_moved_and_renamed_keeps_its_lambda_and_its_audit(path, new, tmp_path):
+    for kind in ("safetensors", "json", "npz", "audit.json"):
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        Path(f"{path}.{kind}").rename(tmp_path / f"elsewhere/mine.{kind}")
+    moved = load(tmp_path / "elsewhere/mine.safetensors")
+    assert (moved.lam, moved.seed) == (0.5, 0)
+    assert release_folder(tmp_path / "elsewhere/mine", new, tmp_path / "out")["model"]["audited"]
 
 
 def test_pictures_that_do_not_fit_are_named(path):
@@ -348,8 +350,12 @@ def test_what_is_there_is_never_mixed_or_lost(path, new, tmp_path):
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     with pytest.raises(FileExistsError, match=r"out is there already; expected a new folder: or say replace=True"):
         release_folder(path, new, out)
-    with pytest.raises(FileExistsError, match=r"which\.csv is there already"):
+    with pytest.raises(FileExistsError, match=r"which\.csv is there already.* or say replace=True"):
         release_folder(path, new, tmp_path / "other", mapping=tmp_path / "which.csv")
+    (tmp_path / "notes.csv").write_text("file,mood")
+    with pytest.raises(FileExistsError, match="it is no earlier list of names, which could be replaced"):
+        release_folder(path, new, out, mapping=tmp_path / "notes.csv", replace=True)
+    assert (tmp_path / "notes.csv").read_text() == "file,mood"
     mine.mkdir()
     (mine / "letter.txt").write_text("dear")
     with pytest.raises(FileExistsError, match="it is no earlier release, which could be replaced"):

@@ -245,6 +245,7 @@ def models(tmp_path):
         book = Codebook(pictures, draw.integers(0, 5, len(DATA)))
         book.save(tmp_path / f"target-{target}" / "pixels.npz")
         book.save(tmp_path / "finite" / f"target-{target}.npz")
+        runs(tmp_path / f"target-{target}", None if target == 6 else MESSAGE)
         if target == 6:
             book.save(tmp_path / "target-6" / "substituted-0.npz")
             DATA.released(255 - DATA.images).save(tmp_path / "target-6" / "seed-0.npz")
@@ -296,6 +297,17 @@ def test_the_slider_says_what_attackers_find_in_each_release(models):
     assert labels["restricted"].strip() == "restricted", "there is no such row in the table"
     raw = TABLE[(TABLE.split == "random") & (TABLE.method == "raw")].iloc[0]
     assert labels["image"] == f"image identity {percent(raw.identity)} expression {percent(raw.expression)}"
+
+
+def test_the_first_game_that_did_not_collapse_is_shown_and_what_is_missing_is_named(models):
+    runs(models / "target-2", MESSAGE, None)
+    DATA.released(DATA.images).save(models / "target-2" / "seed-1.npz")
+    np.testing.assert_array_equal(report_ferg.released(models, "restricted", 2), DATA.images)
+    with pytest.raises(FileNotFoundError, match=r"substituted-1\.npz is missing"):
+        report_ferg.released(models, "substituted", 2)
+    (models / "target-2" / "pixels.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"pixels\.npz is missing"):
+        report_ferg.released(models, "pixels", 2)
 
 
 def test_a_collapsed_game_shows_no_images_and_what_needs_no_game_does(models):

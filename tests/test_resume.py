@@ -12,6 +12,7 @@ from dvc.repo import Repo
 from mounts import can_mount, run_full, run_read_only, seen
 
 from anonrep import workspace
+from anonrep.files import write_bytes
 from anonrep.resume import COPY, DAMAGED, DONE, USERS, is_whole, resume
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,7 @@ STAGE = {
     "outs": [{"path": "models/stabilised/lambda-1", "hash": "md5", "md5": "1" * 32 + ".dir", "size": 1, "nfiles": 1}],
 }
 WHOLE = yaml.safe_dump({"schema": "2.0", "stages": {"train@1": STAGE, "train@2": STAGE}}, sort_keys=False).encode()
+ENDS = [i + 1 for i, byte in enumerate(WHOLE) if byte in b"\n:"]
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_what_is_whole_stays_and_is_copied(folder):
 def test_what_was_cut_short_comes_back_from_the_copy(folder, keep):
     (folder / DONE).write_bytes(WHOLE[:keep])
     (said,) = resume(folder)
-    assert "dvc.lock was cut short" in said
+    assert "dvc.lock cannot be read" in said
     assert (folder / DONE).read_bytes() == WHOLE
     assert (folder / DAMAGED).read_bytes() == WHOLE[:keep]
 
@@ -64,17 +66,39 @@ def test_somebody_who_removed_it_wants_to_start_anew(folder):
     assert not (folder / DONE).exists()
 
 
+def test_half_a_word_does_not_pass_though_it_can_be_parsed(tmp_path):
+    for end in (b"hash: m", b"hash: md", b"size: 1"):
+        (tmp_path / DONE).write_bytes(WHOLE[: WHOLE.index(end) + len(end)])
+        assert not is_whole(tmp_path / DONE)
+
+
+def test_a_disk_that_fills_up_while_it_is_mended_keeps_what_there_is(folder, monkeypatch):
+    (folder / DONE).write_bytes(WHOLE[:30])
+
+    def full(path: Path, data: bytes) -> None:
+        if path == folder / DONE:
+            raise OSError("no room")
+        write_bytes(path, data)
+
+    monkeypatch.setattr("anonrep.resume.write_bytes", full)
+    with pytest.raises(OSError, match="no room"):
+        resume(folder)
+    monkeypatch.undo()
+    assert resume(folder)
+    assert (folder / DONE).read_bytes() == WHOLE
+
+
 def test_whatever_passes_for_whole_dvc_can_read(tmp_path):
-    """At every length: what DVC refuses is refused here, so that no start fails of it."""
+    """At every line and in the middle of some: what DVC refuses is refused here, so that no start fails of it."""
     workspace.make(ROOT, "smoke", tmp_path)
     passed = 0
-    for length in range(0, len(WHOLE) + 1, 13):
+    for length in ENDS:
         (tmp_path / DONE).write_bytes(WHOLE[:length])
         if is_whole(tmp_path / DONE):
             with Repo(str(tmp_path)) as repo:
-                assert repo.index.stages
+                assert repo.status()
             passed += 1
-    assert 3 < passed < len(WHOLE) // 13
+    assert 3 < passed < len(ENDS)
 
 
 @pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")

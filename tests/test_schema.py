@@ -158,6 +158,11 @@ WRONG = {  # what: (path, value, how its line begins)
     "lambda with a point": (("lambdas",), [2, 4, 3.0], "lambdas[2] is 3.0; expected a number from 0, of at most six"),
     "lambda of many figures": (("lambdas",), [2, 4, 4.1234567], "lambdas[2] is 4.1234567; expected a number"),
     "lambda twice": (("lambdas",), [2, 3, 3, 4], "lambdas is [2, 3, 3, 4]; expected each value once"),
+    "lambdas for no slider": (
+        ("lambdas",),
+        [*range(13)],
+        f"lambdas is [{', '.join(map(str, range(12)))}, ...]; expected at most 12",
+    ),
     "lambdas in disorder": (("lambdas",), [0, 4, 2], "lambdas is [0, 4, 2]; expected the smallest first: [0, 2, 4]"),
     "exponent": (("lambdas",), [2, 4, "1e-2"], "lambdas[2] is the text '1e-2' to YAML, not a number: write 0.01"),
     "unknown name": (("names",), [*PARAMS["names"], "faithfull"], "names[3] is 'faithfull'; expected one of "),

@@ -89,13 +89,17 @@ def _plain(name: object) -> str:
     return name if isinstance(name, str) and NAME.fullmatch(name) else SHORT.repr(name)
 
 
-def several(inner: Check, *, length: int | None = None, distinct: bool = True, rising: bool = False) -> Check:
+def several(
+    inner: Check, *, length: int | None = None, most: int | None = None, distinct: bool = True, rising: bool = False
+) -> Check:
     """A list, not empty, of different values unless not `distinct`; `rising`: in order of size."""
 
     def problems(key: str, value: object) -> Iterator[str]:
         if not isinstance(value, list) or not value or length not in (None, len(value)):
             yield wrong(key, value, f"a list of {length or 'at least one'}")
             return
+        if most is not None and len(value) > most:
+            yield wrong(key, value, f"at most {most} values")
         found = [line for place, part in enumerate(value) for line in inner(f"{key}[{place}]", part)]
         yield from found
         if found:  # what the parts are is unknown, so that they cannot be compared

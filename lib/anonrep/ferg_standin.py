@@ -123,9 +123,15 @@ def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
                 bar.update(len(files))
         with (top / TABLE).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
+        earlier = temporary / "earlier"
         if folder.exists():
-            folder.rename(temporary / "earlier")
-        top.parent.rename(folder)
+            folder.rename(earlier)
+        try:
+            top.parent.rename(folder)
+        except OSError:
+            if earlier.exists():
+                earlier.rename(folder)
+            raise
 
 
 def _write(clip: Clip, top: Path) -> list[str]:

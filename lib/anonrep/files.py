@@ -37,7 +37,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-{os.getpid()}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
         temporary = Path(name)
         os.close(handle)
         temporary.chmod(0o644)  # mkstemp's 0600 would keep a shared artefact from its readers
@@ -63,22 +63,26 @@ def folder_beside(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left(path)
-    prefix = f".{path.stem}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, suffix=path.suffix, dir=path.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=_prefix(path), suffix=path.suffix, dir=path.parent) as name:
         yield Path(name)
 
 
 def _concerns(error: OSError, path: Path) -> bool:
     """Whether an error is about writing `path`, and not about another file that was wanted on the way."""
-    if error.filename is None or error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    named = Path(os.fsdecode(error.filename)).absolute()
-    return named.parent == path.parent.absolute() or named in path.absolute().parents
+    if error.filename is None:  # of what is written, only that there is no room comes without a name
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    named, path = (Path(os.path.abspath(os.fsdecode(one))) for one in (error.filename, path))
+    return named.parent == path.parent or named in path.parents
+
+
+def _prefix(path: Path) -> str:
+    """How temporary names for `path` begin in this process."""
+    return f".{path.stem}-partial-{os.getpid()}-"
 
 
 def _remove_left(path: Path) -> None:
     """Remove temporary files and folders for `path` whose process is no more."""
-    temporary = re.compile(rf"\.{re.escape(path.stem)}-(\d+)-[a-z0-9_]+{re.escape(path.suffix)}")
+    temporary = re.compile(rf"\.{re.escape(path.stem)}-partial-(\d+)-[a-z0-9_]{{8}}{re.escape(path.suffix)}")
     for name in os.listdir(path.parent):
         found = temporary.fullmatch(name)
         if not found or os.name != "posix" or _running(int(found[1])):
@@ -87,7 +91,8 @@ def _remove_left(path: Path) -> None:
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else's, perhaps: no reason not to write
+                left.unlink()
 
 
 def _running(pid: int) -> bool:

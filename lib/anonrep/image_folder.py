@@ -59,12 +59,13 @@ def load_folder(
     where there is no folder.
     """
     _check_names(private, name)
+    folder, table = Path(folder).expanduser(), Path(attributes).expanduser() if attributes else None
     pictures, problems = look_through(folder, size, invert, labelled=True)
     labels = [file.split("/")[0] for file in pictures.names]
-    people = _people(Path(folder), labels, least, problems)
-    columns, words = _attributes(Path(attributes), pictures.names, private, problems) if attributes else ({}, {})
+    people = _people(folder, labels, least, problems)
+    columns, words = _attributes(table, pictures.names, private, problems) if table else ({}, {})
     if problems:
-        raise ImageFolderError(Path(folder), problems)
+        raise ImageFolderError(folder, problems)
     z = np.searchsorted(people, labels).astype(np.int64)
     height, width = pictures.images.shape[1:]
     return Dataset(

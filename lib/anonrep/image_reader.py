@@ -96,7 +96,7 @@ def look_through(
 
     labelled  every image must lie in somebody's folder, and none may be there twice
     """
-    folder, shape = Path(folder), shape_of(size)
+    folder, shape = Path(folder).expanduser(), shape_of(size)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "is missing"
         raise FileNotFoundError(f"{folder} {found}; expected a folder of images (unpack a zip first)")

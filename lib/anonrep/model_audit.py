@@ -17,7 +17,7 @@ from anonrep.files import write_json
 from anonrep.intervals import wilson
 from anonrep.kept import kept_attributes, kept_by_code
 from anonrep.privacy_card import GROUPS, NOTHING, USUAL
-from anonrep.release import change, load
+from anonrep.release import change, load, stem
 from anonrep.seeds import numpy_generator
 
 
@@ -57,7 +57,7 @@ def audit(path: str | Path, data: Dataset, effort: dict, *, seed: int = 0, devic
             facts["certificate"] = _certificate(data, codes, len(model.pictures))
             facts["kept"] = kept_by_code(data, codes, list(data.attributes))
         facts["attackers"] = _with_intervals(facts["attackers"])
-    write_json(f"{path}.audit.json", facts)
+    write_json(f"{stem(path)}.audit.json", facts)
     return facts
 
 

@@ -4,6 +4,7 @@
 `release.release_folder` applies it to new images.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from anonrep import plots
+from anonrep.attackers import Effort
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.experiment import prepare_seeds
 from anonrep.experiment_finite import train_finite
 from anonrep.files import folder_beside, read_json, write_text
 from anonrep.finite import FiniteConfig
 from anonrep.game import GameConfig
-from anonrep.image_reader import SYNTHETIC
+from anonrep.image_reader import SYNTHETIC, read
 from anonrep.pendigits import render
-from anonrep.release import as_seen, load
+from anonrep.release import as_seen, check_excuses, check_places, load
 from anonrep.standin import pendigits_standin
 from anonrep.unipen import parse_unipen
 
@@ -86,6 +88,43 @@ def check(data: Dataset, game: dict, config: dict, lam: float) -> None:
                 f"of the {part} images of {len(data)} in all, {others} are by others than the one with most; expected "
                 f"{neighbours}, as many as there are `neighbours`: more images, a larger share, or fewer neighbours"
             )
+
+
+def foresee(
+    data: Dataset,
+    folder: str | Path,
+    new: str | Path,
+    out: str | Path,
+    effort: dict,
+    despite: Collection[str] = (),
+    mapping: str | Path = "",
+) -> None:
+    """Raise ValueError for what would otherwise come to light in the audit or the release, hours later.
+
+    data    the training images, from `folder`;  new  those to release, or ""
+    effort  of the audit;  out, despite, mapping  as `release.release_folder` takes them, with replace
+    """
+    Effort(**effort)
+    check_excuses(despite)
+    if not new:
+        return
+    new, folder = Path(new).expanduser(), Path(folder).expanduser()
+    check_places(new, Path(out).expanduser(), Path(mapping).expanduser() if mapping else None, replace=True)
+    inside, trained = new.resolve(), folder.resolve()
+    if inside == trained or trained in inside.parents or inside in trained.parents:
+        raise ValueError(f"{new} and {folder} lie inside one another; expected other images than those to train on")
+    reading = data.provenance["reading"]
+    found = read(new, size=data.images.shape[1:] if reading["resized"] else None, invert=reading["inverted"])
+    if found.images.shape[1:] != data.images.shape[1:]:
+        sizes = ("{} x {}".format(*images.shape[1:]) for images in (found.images, data.images))
+        raise ValueError("{}: images of {} pixels; expected {}, as those to train on".format(new, *sizes))
+    known = {image.tobytes() for image in data.images}
+    doubles = [name for name, image in zip(found.names, found.images, strict=True) if image.tobytes() in known]
+    if doubles:
+        raise ValueError(
+            f"{new}: {len(doubles)} of {len(found)} images are among those to train on, {doubles[0]} is the first; "
+            "expected others: what is certified is certified of new images"
+        )
 
 
 def couples(data: Dataset, path: str | Path, *, setting: str = "full") -> Figure:

@@ -25,6 +25,7 @@ from anonrep.image_reader import Pictures, read
 from anonrep.pretraining import reconstruct
 
 REFUSALS = ("collapsed", "unaudited")
+COLUMNS = ("released", "original")  # of the list of names
 
 
 class ReleaseRefused(ValueError):
@@ -78,7 +79,7 @@ class Anonymiser:
 
 def load(path: str | Path, device: str = "auto") -> Anonymiser:
     """Read a finite or an adversarial model. Raises ValueError for one of phases (i) and (ii), which hides nothing."""
-    path, device = _stem(path), pick_device(device)
+    path, device = stem(path), pick_device(device)
     if not Path(f"{path}.json").exists():
         raise FileNotFoundError(f"{path}.json is missing; expected a model by its path without suffix")
     description = read_json(f"{path}.json")
@@ -89,7 +90,8 @@ def load(path: str | Path, device: str = "auto") -> Anonymiser:
         if len(pictures) != description["codes"] or pictures.shape[1:] != size:
             found = f"pictures {pictures.shape} for {description['codes']} codes of images {size}"
             raise ValueError(f"{path}.npz: {found}; expected those the encoder was saved with: train again")
-        run = {**_recorded(path), "collapsed": None, "sha256": _digests(path, "safetensors", "npz")}
+        run = {name: description.get(name) for name in ("lam", "seed")}
+        run |= {"collapsed": None, "sha256": _digests(path, "safetensors", "npz")}
         return Anonymiser(apply=encoder.codes, pictures=pictures, **run, **common)
     if "lam" not in description:
         raise ValueError(f"{path} was prepared and not trained at a lambda: it copies images and hides nobody")
@@ -99,15 +101,9 @@ def load(path: str | Path, device: str = "auto") -> Anonymiser:
     return Anonymiser(apply=lambda images: reconstruct(autoencoder, images, device), pictures=None, **run, **common)
 
 
-def _stem(path: str | Path) -> Path:
+def stem(path: str | Path) -> Path:
+    """A model's path without the suffix of its weights."""
     return Path(path).with_suffix("") if Path(path).suffix == ".safetensors" else Path(path)
-
-
-def _recorded(path: Path) -> dict:
-    """lam and seed of a finite model, which stand beside it, for all models of its folder."""
-    rows = read_json(path.parent / "codebooks.json") if (path.parent / "codebooks.json").exists() else []
-    own = [row for row in rows if f"codes-{row['codes']}-seed-{row['seed']}" == path.name]
-    return {name: own[0][name] if own else None for name in ("lam", "seed")}
 
 
 def _digests(path: Path, *kinds: str) -> dict[str, str]:
@@ -117,11 +113,11 @@ def _digests(path: Path, *kinds: str) -> dict[str, str]:
 
 def audited(path: str | Path, model: Anonymiser) -> dict | None:
     """What the audit of this very model found, the facts of a card; None without one, or if it was of other weights."""
-    file = Path(f"{_stem(path)}.audit.json")
+    file = Path(f"{stem(path)}.audit.json")
     if not file.exists():
         return None
-    found = read_json(file)
-    return found if found["model"]["sha256"] == model.sha256 else None
+    found = read_json(file)  # by their order, not by their names: the files may have been moved
+    return found if list(found["model"]["sha256"].values()) == list(model.sha256.values()) else None
 
 
 def release_folder(
@@ -147,10 +143,11 @@ def release_folder(
     ValueError, for a model that collapsed or was not audited; FileExistsError rather than mix with what is there; and
     what `image_reader.read` raises.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out = Path(folder).expanduser(), Path(out).expanduser()
+    mapping = None if mapping is None else Path(mapping).expanduser()
     model = load(path, device)
     facts = _permitted(path, model, despite)
-    _check_places(folder, out, mapping, replace)
+    check_places(folder, out, mapping, replace)
     new = _new_images(folder, model)
     released = model.redraw(new.images)
     unlike = int((change(new.images, released) > facts["usual"]).sum()) if "usual" in facts else None
@@ -187,15 +184,14 @@ def png(image: np.ndarray) -> bytes:
 
 def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) -> dict:
     """The facts that are known of a model, or ReleaseRefused."""
-    if unknown := sorted(set(despite) - set(REFUSALS)):
-        raise ValueError(f"despite names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
+    check_excuses(despite)
     found, reasons = audited(path, model), {}
     collapsed = model.collapsed or (found and found["model"]["collapsed"])
     if collapsed:
         reasons["collapsed"] = f"the model {collapsed}"
     if found is None:
         reasons["unaudited"] = (
-            f"there is no audit of these very weights ({_stem(path)}.audit.json): audit the model first"
+            f"there is no audit of these very weights ({stem(path)}.audit.json): audit the model first"
         )
     if refused := {reason: text for reason, text in reasons.items() if reason not in despite}:
         raise ReleaseRefused(refused)
@@ -205,8 +201,14 @@ def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) ->
     return {**blank, **(found or {}), "against": list(reasons)}
 
 
-def _check_places(folder: Path, out: Path, mapping: str | Path | None, replace: bool) -> None:
-    """Refuse places where something would get lost, mixed up or published."""
+def check_excuses(despite: Collection[str]) -> None:
+    """Raise ValueError for what is none of REFUSALS."""
+    if unknown := sorted(set(despite) - set(REFUSALS)):
+        raise ValueError(f"despite names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
+
+
+def check_places(folder: Path, out: Path, mapping: Path | None, replace: bool) -> None:
+    """Refuse places where something would get lost, mixed up or published; as `release_folder` takes them."""
     inside, target = folder.resolve(), out.resolve()
     if inside == target or inside in target.parents or target in inside.parents:
         raise ValueError(f"{out} and {folder} lie inside one another; expected a place of its own for the release")
@@ -215,10 +217,11 @@ def _check_places(folder: Path, out: Path, mapping: str | Path | None, replace: 
         raise FileExistsError(f"{out} is there already; expected a new folder: {way_out}")
     if mapping is None:
         return
-    if target in (place := Path(mapping).resolve()).parents or place == target:
+    if target in (place := mapping.resolve()).parents or place == target:
         raise ValueError(f"{mapping} would be published with the release in {out}; expected a place outside")
-    if place.is_dir() or (place.exists() and not replace):
-        raise FileExistsError(f"{mapping} is there already; expected a new file")
+    if place.exists() and not (replace and _is_table(place)):
+        way_out = "it is no earlier list of names, which could be replaced" if replace else "or say replace=True"
+        raise FileExistsError(f"{mapping} is there already; expected a new file: {way_out}")
 
 
 def _new_images(folder: Path, model: Anonymiser) -> Pictures:
@@ -252,4 +255,13 @@ def _write_table(path: Path, files: Sequence[str], names: Sequence[str]) -> None
     """Which file was which, readable by its owner alone."""
     path.chmod(0o600)
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("released", "original"), *zip(files, names, strict=True)])
+        csv.writer(file).writerows([COLUMNS, *zip(files, names, strict=True)])
+
+
+def _is_table(path: Path) -> bool:
+    """Whether this is a file that `_write_table` wrote."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(100).strip() == ",".join(COLUMNS).encode()
+    except OSError:
+        return False

@@ -136,9 +136,7 @@ def collapsed(models: str | Path, splits: Sequence[str], targets: Sequence[int])
     return "\n".join([f"{len(lost)} of {len(runs)} games collapsed and have no accuracy:", "", *lost])
 
 
-def target_slider(
-    data: Dataset, models: str | Path, table: pd.DataFrame, split: str, targets: Sequence[int], seed: int = 0
-) -> str:
+def target_slider(data: Dataset, models: str | Path, table: pd.DataFrame, split: str, targets: Sequence[int]) -> str:
     """A slider over who is shown in everybody's place: the same test images as each method releases them, and numbers.
 
     Two images of each person, so that every expression comes. `models`: of the split; `table`: `results_ferg.releases`;
@@ -151,12 +149,12 @@ def target_slider(
     for target in targets:
         rows = [(_found(mine[mine.method == "raw"], "image"), _cells(data.images[chosen], names))]
         for method in SHOWN:
-            images = released(models, method, target, seed)
+            images = released(models, method, target)
             numbers = mine[(mine.method == method) & (mine.target == target)]
             cells = ["collapsed"] if images is None else _cells(images[chosen], [f"{n}, {method}" for n in names])
             rows.append((_found(numbers, method), cells))
         panels[f"{target} {person(target)}"] = elements.table([*rows, under], data.images.shape[2])
-    return elements.slider(f"target-{split}", "shown in everybody's place:", panels)
+    return elements.slider(f"target-{split}", f"split {split}, shown in everybody's place:", panels)
 
 
 def _two_each(data: Dataset) -> list[int]:
@@ -178,21 +176,23 @@ def _found(numbers: pd.DataFrame, what: str) -> str:
     return f"{what}<br><small>{'<br>'.join(lines)}</small>"
 
 
-def released(models: str | Path, method: str, target: int, seed: int = 0) -> np.ndarray | None:
-    """All images of one split as one method releases them, uint8 (N, H, W); None where the game collapsed.
+def released(models: str | Path, method: str, target: int) -> np.ndarray | None:
+    """All images of one split as one method releases them, uint8 (N, H, W); None where every game collapsed.
 
-    `method`: restricted, substituted, pixels or finite; `models`: of the split.
+    `method`: restricted or substituted, by the first seed that did not collapse; pixels or finite, which need no game.
+    `models`: of the split.
     """
     folder = Path(models) / f"target-{target}"
-    path = {
-        "restricted": folder / f"seed-{seed}.npz",
-        "substituted": folder / f"substituted-{seed}.npz",
-        "pixels": folder / "pixels.npz",
-        "finite": Path(models) / "finite" / f"target-{target}.npz",
-    }[method]
-    if not path.exists():
+    if method == "finite":
+        return Codebook.load(Path(models) / "finite" / f"{folder.name}.npz").release()
+    if method == "pixels":
+        return Codebook.load(folder / "pixels.npz").release()
+    seeds = [run["seed"] for run in read_json(folder / "runs.json") if not run["collapsed"]]
+    if not seeds:
         return None
-    return Dataset.load(path).images if method == "restricted" else Codebook.load(path).release()
+    if method == "restricted":
+        return Dataset.load(folder / f"seed-{seeds[0]}.npz").images
+    return Codebook.load(folder / f"substituted-{seeds[0]}.npz").release()
 
 
 def snapshots(folder: str | Path, *, source: str, setting: str, seed: int = 0) -> Figure:

@@ -59,20 +59,22 @@ def _mend_done(folder: Path) -> list[str]:
     if is_whole(path):
         write_bytes(copy, path.read_bytes())
         return []
-    path.rename(folder / DAMAGED)
+    write_bytes(folder / DAMAGED, path.read_bytes())
+    said = f"{path} cannot be read, and is {DAMAGED} now; "
     if not copy.exists():
-        return [f"{path} was cut short, and is {DAMAGED} now; what was done comes back from DVC's cache"]
+        path.unlink()
+        return [said + "what was done comes back from DVC's cache, or is done again"]
     write_bytes(path, copy.read_bytes())
-    return [f"{path} was cut short, and is {DAMAGED} now; the last whole one is in its place"]
+    return [said + "the last whole one is in its place"]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether DVC can read this dvc.lock, and it says of stages that they are done."""
+    """Whether DVC can read this dvc.lock to its last line, and it says of stages that they are done."""
     try:
-        read, _ = load(str(path), schema=COMPILED_LOCKFILE_SCHEMA)
+        read, text = load(str(path), schema=COMPILED_LOCKFILE_SCHEMA)
     except DvcException:
         return False
-    return isinstance(read, dict) and "stages" in read
+    return isinstance(read, dict) and "stages" in read and text.endswith("\n")  # DVC fails of half a word, `hash: md`
 
 
 def _mend_users(path: Path) -> list[str]:
@@ -93,7 +95,7 @@ def _mend_users(path: Path) -> list[str]:
 def _at_it(info: dict) -> bool:
     """Whether an entry's process is there, and is DVC."""
     try:
-        return any("dvc" in word for word in psutil.Process(int(info["pid"])).cmdline())
+        return any(Path(word).name == "dvc" for word in psutil.Process(int(info["pid"])).cmdline())
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:  # not to be asked

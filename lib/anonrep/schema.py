@@ -14,6 +14,7 @@ from anonrep import ferg_sources, perturbations
 from anonrep.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.attackers import Effort
 from anonrep.checks import Check, ParameterError, choice, config, each, field, group, read, rule, several, text, whole
+from anonrep.elements import STOPS
 from anonrep.ferg import COUNTS, SPLIT_WAYS
 from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.finite import FiniteConfig
@@ -60,7 +61,7 @@ def _schema(params: object) -> dict[str, Check]:
             }
         ),
         "tasks": choice([["writer", "digit"]]),
-        "lambdas": several(lam, rising=True),
+        "lambdas": several(lam, most=STOPS, rising=True),  # each is a stop of the reports' sliders
         "names": several(choice([*_at(params, "games"), "finite"])),
         "games": several(choice(played)),
         # dvc.yaml names these two; whatever else is there is a game of somebody's own
