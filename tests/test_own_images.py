@@ -112,12 +112,8 @@ def test_from_a_folder_to_a_release(demo, data, tmp_path):
         ({"despite": ["haste"]}, ValueError, "despite names haste"),
         ({"new": "nowhere"}, FileNotFoundError, "nowhere is missing"),
         ({"new": "images"}, ValueError, "expected other images than those to train on"),
-        ({"new": "images/writer-00"}, ValueError, "expected other images than those to train on"),
-        (
-            {"new": "double"},
-            ValueError,
-            r"1 of 21 images are among .*, writer-00/again\.png is the first",
-        ),
+        ({"new": "images/writer-03"}, ValueError, "expected other images than those to train on"),
+        ({"new": "double"}, ValueError, r"1 of 21 images are among .*, again\.png is the first"),
         ({"new": "small"}, ValueError, "small: images of 9 x 9 pixels; expected 20 x 20"),
         ({"out": "new/release"}, ValueError, "lie inside one another"),
         ({"out": "letters"}, FileExistsError, "letters is there already"),
@@ -128,7 +124,7 @@ def test_from_a_folder_to_a_release(demo, data, tmp_path):
 def test_what_the_release_would_refuse_is_named_before_training(changes, error, part, demo, data, tmp_path):
     room = shutil.copytree(demo, tmp_path / "room")
     shutil.copytree(room / "new", room / "double")
-    shutil.copy(room / "images/writer-00/001.png", room / "double/writer-00/again.png")
+    shutil.copy(next(room.glob("images/*/*.png")), room / "double/again.png")
     (room / "letters").mkdir()
     (room / "small").mkdir()
     Image.new("L", (9, 9)).save(room / "small/1.png")
