@@ -62,7 +62,7 @@ ALLOWED = {
     "content": {"dataset", "gradients", "images", "seeds", "views"},
     "finite": {"code_encoder", "dataset", "losses", "networks", "seeds", "views"},
     # what a release is worth
-    "network_attacker": {"images", "precision", "seeds", "weights"},
+    "network_attacker": {"images", "networks", "precision", "seeds", "weights"},
     "attackers": {"network_attacker"},
     "certificate": set(),
     "information": set(),

@@ -34,7 +34,7 @@ class Effort:
     """How hard the attackers and the judges of naturalness work."""
 
     network_epochs: int = 16  # of the attackers `cnn` and `mlp`
-    large_epochs: int = 60  # of the attacker `cnn_large`, which takes longer than all the others together
+    large_epochs: int = 45  # of the attacker `cnn_large`, which takes longer than all the others together
     trees: int = 200
     rounds: int = 40  # of the boosted trees
     reader_epochs: int = 16  # of the network, trained on raw images, that reads the released ones
@@ -56,7 +56,9 @@ def suite(effort: Effort, *, seed: int, device: str = "cpu") -> Suite:
     assessment, the committee of the others, is made by `assessment.attack`.
     """
     network = {"seed": seed, "device": device}
-    large = NetworkAttacker(large_network, epochs=effort.large_epochs, augment=0.09, smoothing=0.1, **network)
+    large = NetworkAttacker(
+        large_network, epochs=effort.large_epochs, batch=256, rate=8e-3, augment=0.09, smoothing=0.1, **network
+    )
     boosted = HistGradientBoostingClassifier(
         max_iter=effort.rounds, max_leaf_nodes=31, max_bins=63, early_stopping=False, random_state=seed
     )

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 
 from anonrep.images import jitter
+from anonrep.networks import Flatten
 from anonrep.precision import fast
 from anonrep.seeds import seeded_initialisation, torch_generator
 from anonrep.weights import load_weights, save_weights
@@ -18,7 +19,7 @@ def plain_network(height: int, width: int, classes: int) -> nn.Module:
     return nn.Sequential(
         *[nn.Conv2d(1, 24, 5, stride=2, padding=2), nn.ReLU()],
         *[nn.Conv2d(24, 48, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)],
-        *[nn.Flatten(), nn.Dropout(0.3), nn.Linear(flat, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes)],
+        *[nn.Dropout2d(0.1), Flatten(), nn.Linear(flat, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes)],
     )
 
 
@@ -29,7 +30,7 @@ def large_network(height: int, width: int, classes: int) -> nn.Module:
         *[nn.Conv2d(1, 32, 5, stride=2, padding=2), nn.ReLU()],
         *[nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)],
         *[nn.Conv2d(64, 96, 3, padding=1), nn.ReLU()],
-        *[nn.Flatten(), nn.Dropout(0.4), nn.Linear(flat, 256), nn.ReLU(), nn.Dropout(0.4), nn.Linear(256, classes)],
+        *[nn.Dropout2d(0.3), Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Dropout(0.4), nn.Linear(256, classes)],
     )
 
 
@@ -100,7 +101,7 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
     @torch.no_grad()
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (N, classes), in the order of `classes_`."""
-        parts = [self.module_(part).softmax(1) for part in self._tensor(images).split(1000)]
+        parts = [self.module_(part).softmax(1) for part in self._tensor(images).split(250)]
         return torch.cat(parts).cpu().numpy()
 
     def predict(self, images: np.ndarray) -> np.ndarray:

@@ -59,11 +59,11 @@ def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, 
 @torch.no_grad()
 def encode(autoencoder: nn.Module, images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """The hidden layer of uint8 (N, H, W): float32 (N, hidden)."""
-    return torch.cat([autoencoder.encode(to_float(part)) for part in to_bytes(images, device).split(1000)])
+    return torch.cat([autoencoder.encode(to_float(part)) for part in to_bytes(images, device).split(250)])
 
 
 @torch.no_grad()
 def reconstruct(autoencoder: nn.Module, images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
     """Redraw uint8 (N, H, W) as uint8 (N, H, W): a release is 8-bit too."""
-    parts = (autoencoder(to_float(part)) for part in to_bytes(images, device).split(1000))
+    parts = (autoencoder(to_float(part)) for part in to_bytes(images, device).split(250))
     return torch.cat([(part.squeeze(1) * 255).round().byte() for part in parts]).cpu().numpy()
