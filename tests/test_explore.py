@@ -19,8 +19,9 @@ from anonrep.code_encoder import CodeEncoder, make_codebook, save_encoder
 from anonrep.dataset import Dataset
 from anonrep.elements import STOPS, picture, slider
 from anonrep.explore import Explorer, Pad, Walk
-from anonrep.explore_data import ALL, NEIGHBOURS, Artefacts, Missing, Run, believe, drawing, load
+from anonrep.explore_data import ALL, Artefacts, Missing, load
 from anonrep.explore_html import Curves, difference, lambda_slider
+from anonrep.explore_run import NEIGHBOURS, Run, believe, drawing
 from anonrep.files import read_json, write_json
 from anonrep.images import to_tensor
 from anonrep.networks import Players

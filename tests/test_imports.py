@@ -172,19 +172,20 @@ ALLOWED = {
     "report_audit": {"elements", "information", "plots_audit", "results", "results_audit"},
     "report": {"dataset", "files", "plots", "results"},
     # the explorer
-    "explore_data": {
+    "explore_data": {"dataset", "files"},
+    "explore_run": {
         "checkpoints",
         "code_encoder",
         "codebook",
         "dataset",
-        "files",
+        "explore_data",
         "images",
         "pendigits",
         "pretraining",
         "unipen",
     },
-    "explore_html": {"elements", "explore_data", "plots", "results"},
-    "explore": {"explore_data", "explore_html", "plots"},
+    "explore_html": {"elements", "explore_data", "explore_run", "plots", "results"},
+    "explore": {"explore_data", "explore_html", "explore_run", "plots"},
     "explore_faces_data": {
         "codebook",
         "dataset",

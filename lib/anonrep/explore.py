@@ -1,6 +1,7 @@
 """Widgets of `notebooks/explore.ipynb`: the lambda slider, the walk, a sheet to draw on.
 
-What they show is made in `explore_data` (arrays, numbers) and `explore_html` (text); here it is only put in its place.
+What they show is made in `explore_data` and `explore_run` (numbers, arrays) and `explore_html` (text); here it is only
+put in its place.
 """
 
 from pathlib import Path
@@ -10,7 +11,8 @@ import traitlets
 from ipywidgets import HTML, Button, Dropdown, GridBox, HBox, Layout, SelectionSlider, VBox
 
 from anonrep import explore_html as html
-from anonrep.explore_data import ALL, Artefacts, Missing, Numbers, Run, drawing
+from anonrep.explore_data import ALL, Artefacts, Missing, Numbers
+from anonrep.explore_run import Run, drawing
 from anonrep.plots import title_suffix
 
 FILES = Path(__file__).parent / "templates" / "explore"
@@ -97,7 +99,7 @@ class Explorer(VBox):
 
 
 class Walk(HTML):
-    """The explorer's images on their way from the least lambda to the greatest (`explore_data.Run.walk`)."""
+    """The explorer's images on their way from the least lambda to the greatest (`explore_run.Run.walk`)."""
 
     def __init__(self, explorer: Explorer) -> None:
         super().__init__()
@@ -129,7 +131,7 @@ class Sheet(anywidget.AnyWidget):
 class Pad(VBox):
     """A sheet to draw on, and what every lambda of the explorer's run makes of the drawing.
 
-    The drawing is rendered as the data is. Whom an attacker takes its author for: `explore_data.believe`.
+    The drawing is rendered as the data is. Whom an attacker takes its author for: `explore_run.believe`.
     """
 
     def __init__(self, explorer: Explorer) -> None:

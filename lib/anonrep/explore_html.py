@@ -8,7 +8,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
 
 from anonrep.elements import note, slider, table, uri
-from anonrep.explore_data import ALL, NEIGHBOURS, Artefacts, Numbers, Run
+from anonrep.explore_data import ALL, Artefacts, Numbers
+from anonrep.explore_run import NEIGHBOURS, Run
 from anonrep.plots import COLOURS, figure2
 from anonrep.results import certified, percent, worst
 
