@@ -211,7 +211,7 @@ ALLOWED = {
         "results_ferg",
     },
     # your own images
-    "image_reader": set(),
+    "image_reader": {"files"},
     "image_folder": {"dataset", "image_reader", "seeds"},
     "privacy_card": {"files", "results"},
     "release": {

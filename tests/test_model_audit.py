@@ -14,7 +14,7 @@ from anonrep import model_audit as module
 from anonrep.attackers import on_pixels
 from anonrep.certificate import certify, smoothed
 from anonrep.codebook import Codebook
-from anonrep.files import read_json
+from anonrep.files import read_sealed
 from anonrep.image_folder import load_folder
 from anonrep.intervals import wilson
 from anonrep.model_audit import audit, constant
@@ -57,7 +57,7 @@ def rows(facts: dict, on: str, m: int = 1) -> dict[str, dict]:
 def test_an_audit_is_what_a_release_asks_for(case, tmp_path):
     path, data = case
     found = audit(path, data, EFFORT)
-    assert read_json(f"{path}.audit.json") == found == audited(path, load(path))
+    assert read_sealed(f"{path}.audit.json", "") == found == audited(path, load(path))
     made_card = release_folder(path, photographs(tmp_path / "new", 4, first=100), tmp_path / "out")
     assert made_card["against"] == []
     assert made_card["model"]["audited"]

@@ -17,9 +17,9 @@ from anonrep import release
 from anonrep.checkpoints import save_players
 from anonrep.code_encoder import make_codebook, save_encoder
 from anonrep.codebook import Codebook
-from anonrep.files import read_json, write_json
+from anonrep.files import read_json, write_json, write_sealed
 from anonrep.image_folder import load_folder
-from anonrep.image_reader import ImageFolderError
+from anonrep.image_reader import ImageFolderError, read
 from anonrep.networks import Autoencoder, Players
 from anonrep.privacy_card import USUAL
 from anonrep.release import ReleaseRefused, audited, load, png, release_folder
@@ -73,7 +73,7 @@ def made(folder: Path, **options: object) -> Path:
     pictures = np.stack([grey(i) for i in range(codes.max() + 1)])  # an untrained decoder's are all but constant
     Codebook(pictures, codes).save(path.with_suffix(".npz"))
     save_encoder(path, encoder, ARCHITECTURE, provenance=data.provenance, lam=0.5, seed=0)
-    write_json(f"{path}.audit.json", facts(load(path)))
+    write_sealed(f"{path}.audit.json", facts(load(path)))
     return path
 
 
@@ -126,7 +126,7 @@ def test_every_image_becomes_a_numbered_picture_beside_the_card(path, new, tmp_p
     assert released == Counter(redrawn(path, new).values())
     assert len(released) > 3  # a model that releases one picture would pass everything here
     assert read_json(tmp_path / "out/privacy-card.json") == json.loads(json.dumps(card))
-    assert card["release"] == {"images": 12, "unlike": 0}
+    assert card["release"] == {"images": 12, "unlike": 0, "synthetic": False}
     assert card["model"]["lam"] == 0.5
 
 
@@ -151,6 +151,26 @@ def chunks(data: bytes) -> list[str]:
         found.append(data[at + 4 : at + 8].decode())
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     return found
+
+
+@pytest.mark.parametrize("which", ["model", "images"])
+def test_what_is_synthetic_stays_so_in_every_file(which, path, new, tmp_path):
+    """Read back, a release of a program's drawings is a stand-in again, whichever side they came in by."""
+    if which == "model":
+        description = read_json(f"{path}.json")
+        description["provenance"]["source"] = "standin"
+        write_json(f"{path}.json", description)
+        given = load(path)
+        write_sealed(f"{path}.audit.json", facts(given) | {"data": facts(given)["data"] | {"source": "standin"}})
+    else:
+        for file in new.rglob("*.png"):
+            file.write_bytes(png(np.asarray(Image.open(file)), synthetic=True))
+    card = release_folder(path, new, tmp_path / "out")
+    assert card["notices"][0].startswith("Synthetic")
+    for file in (tmp_path / "out").glob("privacy-card.*"):
+        file.unlink()
+    assert read(tmp_path / "out").synthetic
+    assert read(new).synthetic == (which == "images")
 
 
 def test_the_order_is_nobodys_to_repeat_but_by_a_seed(path, new, tmp_path):
@@ -224,7 +244,7 @@ def test_unlike_images_are_counted(path, new, tmp_path):
     differences = release.change(*(np.stack([grey(1), grey(2)]), np.stack([grey(2), grey(2)])))
     assert differences[1] == 0
     assert differences[0] == pytest.approx(np.square(grey(1) / 255 - grey(2) / 255).mean(), rel=1e-5)
-    write_json(f"{path}.audit.json", facts(load(path), usual=0.0))
+    write_sealed(f"{path}.audit.json", facts(load(path), usual=0.0))
     card = release_folder(path, new, tmp_path / "out")
     assert card["release"]["unlike"] == 12
     assert "12 of these 12 images are further" in card["notices"][0]
@@ -259,7 +279,7 @@ def test_an_audit_of_other_weights_is_none(path, new, tmp_path):
     weights[name].view(-1)[0] += 1e-3
     save_file(weights, f"{path}.safetensors")
     after = load(path).sha256
-    assert [before[file] == after[file] for file in before] == [False, True]
+    assert [before[file] == after[file] for file in before] == [False, True, True]
     assert refused(path, new, tmp_path / "out") == ("unaudited",)
 
 
@@ -268,12 +288,12 @@ def test_an_audit_of_other_pictures_is_none(path, new, tmp_path):
     book.images[0, 0, 0] ^= 1
     before = load(path).sha256
     book.save(f"{path}.npz")
-    assert [before[file] == digest for file, digest in load(path).sha256.items()] == [True, False]
+    assert [before[file] == digest for file, digest in load(path).sha256.items()] == [True, True, False]
     assert refused(path, new, tmp_path / "out") == ("unaudited",)
 
 
 def test_a_collapsed_model_is_refused_and_has_no_number(path, new, tmp_path):
-    write_json(f"{path}.audit.json", facts(load(path), collapsed="collapsed: its output is all but constant"))
+    write_sealed(f"{path}.audit.json", facts(load(path), collapsed="collapsed: its output is all but constant"))
     assert refused(path, new, tmp_path / "out") == ("collapsed",)
     card = release_folder(path, new, tmp_path / "out", despite=["collapsed"])
     assert (card["against"], card["attackers"], card["certificate"]) == (["collapsed"], [], None)
@@ -307,8 +327,13 @@ def test_an_unknown_excuse_is_named(path, new, tmp_path):
 def test_a_model_that_plays_is_released_with_its_audit(path, new, tmp_path):
     game = adversarial(tmp_path / "game", load(path).provenance, lam=2, seed=1, collapsed=None)
     model = load(game)
-    assert (model.pictures, model.lam, model.seed, list(model.sha256)) == (None, 2, 1, ["seed-1.safetensors"])
-    write_json(f"{game}.audit.json", facts(model))
+    assert (model.pictures, model.lam, model.seed, set(model.sha256)) == (
+        None,
+        2,
+        1,
+        {"seed-1.safetensors", "seed-1.json"},
+    )
+    write_sealed(f"{game}.audit.json", facts(model))
     assert audited(game, model) == facts(model)
     card = release_folder(f"{game}.safetensors", new, tmp_path / "out")
     assert card["model"]["kind"] == "adversarial"
@@ -337,8 +362,32 @@ def test_pictures_that_do_not_fit_are_named(path):
 @pytest.mark.parametrize("kind", ["json", "safetensors", "npz"])
 def test_a_missing_part_is_named(kind, path):
     Path(f"{path}.{kind}").unlink()
-    with pytest.raises((FileNotFoundError, ValueError), match=r"codes-40-seed-0\."):
+    with pytest.raises(FileNotFoundError, match=rf"codes-40-seed-0\.{kind} is missing"):
         load(path)
+
+
+@pytest.mark.parametrize("kind", ["json", "safetensors", "npz"])
+def test_a_damaged_part_is_named_with_what_makes_it_again(kind, path):
+    file = Path(f"{path}.{kind}")
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=rf"codes-40-seed-0\.{kind} .*notebooks/own_images\.ipynb"):
+        load(path)
+
+
+@pytest.mark.parametrize("kind", ["json", "audit.json"])
+def test_no_bit_of_a_description_or_an_audit_turns_unseen(kind, path, new, tmp_path):
+    """Or one bit could make a bound of 0.089 one of 0.009, and synthetic data real."""
+    file, honest = Path(f"{path}.{kind}"), audited(path, load(path))
+    whole = file.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 300)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        found, said = None, "codes-40-seed-0"
+        try:
+            found = audited(path, load(path))
+        except ValueError as error:
+            said = str(error)
+        assert found in (None, honest)
+        assert "codes-40-seed-0" in said
 
 
 # --- places

@@ -63,7 +63,7 @@ FREE = [("variants",), ("ablation", "changes")]  # groups whose names are their 
 def has_a_default(path: tuple) -> bool:
     """Whether the key is a field of a dataclass, or of a group that need not hold them all."""
     return (
-        path[:-1] in (("audit", "points"), ("audit", "settings"))
+        path[:-1] == ("audit", "points")
         or path[-2:-1] in {("game",), ("config",), ("assessment",)}
         or path[:-2] == ("ablation", "changes")
         or path[:-1] == ("ferg", "standard")
@@ -200,7 +200,16 @@ WRONG = {  # what: (path, value, how its line begins)
     "setting below nought": (
         ("audit", "settings", "pixelate"),
         [-1],
-        "audit.settings.pixelate[0] is -1; expected a number from 0",
+        "audit.settings.pixelate[0] is -1; expected a whole number from 1",
+    ),
+    "half a pixel": (("audit", "settings", "pixelate"), [0.5], "audit.settings.pixelate[0] is 0.5; expected a whole"),
+    "more people than there are": (("audit", "settings", "k_same"), [31], "audit.settings.k_same[0] is 31; expected a"),
+    "nobody": (("audit", "settings", "substitution"), [30], "audit.settings.substitution[0] is 30; expected a whole"),
+    "nobody's images": (("baselines", "targets"), [99], "baselines.targets[0] is 99; expected a whole number from 0"),
+    "a baseline without a setting": (
+        ("audit", "settings"),
+        {name: value for name, value in PARAMS["audit"]["settings"].items() if name != "k_same"},
+        "audit.settings.k_same is missing; expected a list of at least one",
     ),
     "range of an adversary": (("audit", "game", "batch"), 1, "audit.game.batch is 1; expected a whole number from 2"),
     "seed off the grid": (("ablation", "seeds"), [3], "ablation.seeds[0] is 3; expected one of 0, 1, 2"),
@@ -214,6 +223,11 @@ def test_one_mistake_is_one_line_with_what_was_found_and_what_is_allowed(kind):
     path, value, words = WRONG[kind]
     (line,) = problems(changed(path, value))
     assert line.startswith(words)
+
+
+def test_without_the_stabilised_game_there_is_nothing_to_begin_with():
+    lines = problems(changed(("games",), ["faithful"]) | {"names": ["faithful", "finite"]})
+    assert "games is ['faithful']; expected stabilised among them: `finite` and the baselines begin " in "\n".join(lines)
 
 
 def test_a_likely_meaning_is_suggested():

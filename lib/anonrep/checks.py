@@ -49,8 +49,9 @@ def one_of(value: object, known: Collection) -> str:
     return f"{'one of ' * (len(names) > 1)}{', '.join(names)}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
-def group(checks: Mapping[str, Check], required: bool = True) -> Check:
-    """A dict with these keys, all of them if `required`, and no others."""
+def group(checks: Mapping[str, Check], required: bool | Collection[str] = True) -> Check:
+    """A dict with these keys and no others: all of them if `required`, or those of them that are."""
+    needed = set(checks if required is True else required or ())
 
     def problems(key: str, value: object) -> Iterator[str]:
         if not isinstance(value, dict):
@@ -60,7 +61,7 @@ def group(checks: Mapping[str, Check], required: bool = True) -> Check:
             if name not in checks:
                 yield f"{_under(key, name)} is unknown; expected {one_of(name, checks)}"
         for name, inner in checks.items():
-            if required or name in value:
+            if name in needed or name in value:
                 yield from inner(_under(key, name), value.get(name, MISSING))
 
     return problems
@@ -108,6 +109,17 @@ def several(
             yield wrong(key, value, "each value once")
         elif rising and value != sorted(value):
             yield wrong(key, value, f"the smallest first: {sorted(value)}")
+
+    return problems
+
+
+def holding(inner: Check, part: object, why: str) -> Check:
+    """A list as `inner` has it, with `part` in it."""
+
+    def problems(key: str, value: object) -> Iterator[str]:
+        yield from inner(key, value)
+        if isinstance(value, list) and part not in value:
+            yield wrong(key, value, f"{part} among them: {why}")
 
     return problems
 

@@ -8,19 +8,16 @@ import numpy as np
 import pandas as pd
 
 from anonrep.dataset import Dataset
-from anonrep.files import read_json
+from anonrep.files import Plain, read_json
 
 ALL = "all"  # instead of one person or one value; ipywidgets takes None for "nothing chosen"
 
 
-class Missing(FileNotFoundError):
+class Missing(Plain, FileNotFoundError):
     """Something the pipeline would have made is not there; a notebook shows the sentence and no traceback."""
 
     def __init__(self, error: FileNotFoundError) -> None:
         super().__init__(f"{error}.\nFor a first look: `make quick`, then open build/quick/notebooks/explore.ipynb.")
-
-    def _render_traceback_(self) -> list[str]:  # what IPython asks an exception for
-        return [str(self)]
 
 
 @dataclass(frozen=True)

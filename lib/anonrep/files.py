@@ -1,6 +1,7 @@
 """Write files whole or not at all: to a temporary name beside the target, then renamed over it."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,14 @@ ADVICE = {
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
 }
+SEAL = "checksum"  # the key of `write_sealed`
+
+
+class Plain(Exception):
+    """An error whose sentence says all there is to say: notebooks show it without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # what IPython asks an exception for
+        return [str(self)]
 
 
 class CannotWrite(OSError):
@@ -130,6 +139,27 @@ def read_json(path: str | Path) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
+
+
+def write_sealed(path: str | Path, value: dict) -> None:
+    """`write_json` with the value's checksum in it, for what no other file has the checksum of."""
+    write_json(path, {**value, SEAL: _seal(value)})
+
+
+def read_sealed(path: str | Path, advice: str) -> dict:
+    """What `write_sealed` wrote; ValueError, with the advice, where a bit of it is another one now."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        told = value.pop(SEAL)
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error}): {advice}") from error
+    if told != _seal(value):
+        raise ValueError(f"{path} is not as it was written, its checksum is another: {advice}")
+    return value
+
+
+def _seal(value: dict) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def read_arrays(path: str | Path, what: str = "set of arrays") -> dict[str, np.ndarray]:

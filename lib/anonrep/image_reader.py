@@ -19,6 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from anonrep.files import Plain
+
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm", ".pbm"}
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16L", "I;16B")
@@ -31,7 +33,7 @@ SHOWN = 100  # problems that an error spells out
 SYNTHETIC = "Synthetic"  # how the comment begins that every image of a stand-in carries
 
 
-class ImageFolderError(ValueError):
+class ImageFolderError(Plain, ValueError):
     """What is wrong with a folder of images; `problems` has a line for each thing."""
 
     def __init__(self, folder: Path, problems: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from anonrep.attackers import Effort, Suite, suite
 from anonrep.certificate import certify, smoothed, table_attack
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.experiment import pick_device
-from anonrep.files import write_json
+from anonrep.files import write_sealed
 from anonrep.intervals import wilson
 from anonrep.kept import kept_attributes, kept_by_code
 from anonrep.privacy_card import GROUPS, NOTHING, USUAL
@@ -57,7 +57,7 @@ def audit(path: str | Path, data: Dataset, effort: dict, *, seed: int = 0, devic
             facts["certificate"] = _certificate(data, codes, len(model.pictures))
             facts["kept"] = kept_by_code(data, codes, list(data.attributes))
         facts["attackers"] = _with_intervals(facts["attackers"])
-    write_json(f"{stem(path)}.audit.json", facts)
+    write_sealed(f"{stem(path)}.audit.json", facts)
     return facts
 
 

@@ -15,7 +15,8 @@ attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, acc
 certificate  rows of `certificate.certify`; null where the release does not consist of fixed pictures
 kept         rows of `kept.kept_by_code` or `kept.kept_attributes`
 usual        what USUAL of the test images do not exceed in `release.change`; from an audit
-release      images, unlike (how many exceed `usual`; null without an audit); null where nothing is released yet
+release      images, unlike (how many exceed `usual`; null without an audit), synthetic (did a program draw them?); null
+             where nothing is released yet
 against      refusals that were overridden: "collapsed", "unaudited"
 """
 
@@ -105,6 +106,8 @@ def _notices(facts: dict) -> list[str]:
     data, model, notices = facts["data"], facts["model"], []
     if data["source"] == "standin":
         notices.append("Synthetic: a program drew the images. Nobody is in them, and no number here is a result.")
+    elif (facts["release"] or {}).get("synthetic"):
+        notices.append("Synthetic: a program drew the images released here. Nobody is in them.")
     if model["collapsed"]:
         notices.append(f"This model {model['collapsed']}. What it releases is no evidence of privacy.")
     if not model["audited"]:

@@ -1,7 +1,8 @@
 """A trained anonymiser applied to a folder of new images: PNG files that say nothing else, and a privacy card.
 
 A model is named by its path without suffix, as `save_encoder` and `save_players` take it; a finite release has its
-pictures beside it, `path`.npz, and what an audit found lies in `path`.audit.json.
+pictures beside it, `path`.npz, and what an audit found lies in `path`.audit.json, with its own checksum and those of
+the model's files: a bit that flips in any of them undoes the audit.
 """
 
 import csv
@@ -14,21 +15,23 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from anonrep import privacy_card
 from anonrep.checkpoints import load_players
 from anonrep.code_encoder import load_encoder
 from anonrep.codebook import Codebook
 from anonrep.experiment import pick_device
-from anonrep.files import folder_beside, read_json, replacing
-from anonrep.image_reader import Pictures, read
+from anonrep.files import Plain, folder_beside, read_json, read_sealed, replacing
+from anonrep.image_reader import SYNTHETIC, Pictures, read
 from anonrep.pretraining import reconstruct
 
 REFUSALS = ("collapsed", "unaudited")
 COLUMNS = ("released", "original")  # of the list of names
+ADVICE = "A model of your own is made again by notebooks/own_images.ipynb"
 
 
-class ReleaseRefused(ValueError):
+class ReleaseRefused(Plain, ValueError):
     """A model that should not release anything; `reasons` are among REFUSALS."""
 
     def __init__(self, reasons: dict[str, str]) -> None:
@@ -78,11 +81,27 @@ class Anonymiser:
 
 
 def load(path: str | Path, device: str = "auto") -> Anonymiser:
-    """Read a finite or an adversarial model. Raises ValueError for one of phases (i) and (ii), which hides nothing."""
-    path, device = stem(path), pick_device(device)
+    """Read a finite or an adversarial model. Raises ValueError for one of phases (i) and (ii), which hides nothing.
+
+    What is missing or damaged is named in a FileNotFoundError or a ValueError.
+    """
+    path = stem(path)
     if not Path(f"{path}.json").exists():
         raise FileNotFoundError(f"{path}.json is missing; expected a model by its path without suffix")
+    try:
+        return _read(path, pick_device(device))
+    except (FileNotFoundError, ValueError) as error:
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{error}. {ADVICE}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}.json does not describe a model ({error!r}). {ADVICE}") from error
+
+
+def _read(path: Path, device: str) -> Anonymiser:
     description = read_json(f"{path}.json")
+    for kind in ("safetensors", "npz") if "codes" in description else ("safetensors",):
+        if not Path(f"{path}.{kind}").exists():
+            raise FileNotFoundError(f"{path}.{kind} is missing; expected it beside {path.name}.json")
     size = tuple(description["architecture"][side] for side in ("height", "width"))
     common = {"size": size, "provenance": description["provenance"]}
     if "codes" in description:
@@ -91,13 +110,13 @@ def load(path: str | Path, device: str = "auto") -> Anonymiser:
             found = f"pictures {pictures.shape} for {description['codes']} codes of images {size}"
             raise ValueError(f"{path}.npz: {found}; expected those the encoder was saved with: train again")
         run = {name: description.get(name) for name in ("lam", "seed")}
-        run |= {"collapsed": None, "sha256": _digests(path, "safetensors", "npz")}
+        run |= {"collapsed": None, "sha256": _digests(path, "safetensors", "json", "npz")}
         return Anonymiser(apply=encoder.codes, pictures=pictures, **run, **common)
     if "lam" not in description:
         raise ValueError(f"{path} was prepared and not trained at a lambda: it copies images and hides nobody")
     autoencoder = load_players(path, device).autoencoder.eval()
     run = {name: description[name] for name in ("lam", "seed", "collapsed")}
-    run["sha256"] = _digests(path, "safetensors")
+    run["sha256"] = _digests(path, "safetensors", "json")
     return Anonymiser(apply=lambda images: reconstruct(autoencoder, images, device), pictures=None, **run, **common)
 
 
@@ -112,11 +131,15 @@ def _digests(path: Path, *kinds: str) -> dict[str, str]:
 
 
 def audited(path: str | Path, model: Anonymiser) -> dict | None:
-    """What the audit of this very model found, the facts of a card; None without one, or if it was of other weights."""
+    """What the audit of this very model found, the facts of a card; None without one, or if it was of other files.
+
+    Raises ValueError for an audit that is damaged or was changed.
+    """
     file = Path(f"{stem(path)}.audit.json")
     if not file.exists():
         return None
-    found = read_json(file)  # by their order, not by their names: the files may have been moved
+    found = read_sealed(file, "audit the model again, with `anonrep.model_audit.audit`")
+    # By their order, not by their names: the files may have been moved.
     return found if list(found["model"]["sha256"].values()) == list(model.sha256.values()) else None
 
 
@@ -139,7 +162,8 @@ def release_folder(
     order_seed  for tests alone: who knows it undoes the order. None: the system's randomness, which nobody repeats
 
     The files are grey PNG without metadata, numbered in a random order, so that neither names nor neighbours tell whose
-    they are. The folder appears when it is complete, or not at all. Returns the card. Raises ReleaseRefused, a
+    they are. Only what is synthetic, the new images or those that the model learned on, says so in every file. The
+    folder appears when it is complete, or not at all. Returns the card. Raises ReleaseRefused, a
     ValueError, for a model that collapsed or was not audited; FileExistsError rather than mix with what is there; and
     what `image_reader.read` raises.
     """
@@ -151,14 +175,15 @@ def release_folder(
     new = _new_images(folder, model)
     released = model.redraw(new.images)
     unlike = int((change(new.images, released) > facts["usual"]).sum()) if "usual" in facts else None
-    card = privacy_card.card({**facts, "release": {"images": len(new), "unlike": unlike}})
+    card = privacy_card.card({**facts, "release": {"images": len(new), "unlike": unlike, "synthetic": new.synthetic}})
+    synthetic = new.synthetic or model.provenance["source"] == "standin"
     order = np.random.default_rng(order_seed).permutation(len(new))
     files = [f"{number:0{len(str(len(new)))}d}.png" for number in range(1, len(new) + 1)]
     with ExitStack() as stack:  # left in reverse: the list of names appears after the folder, and not without it
         table = None if mapping is None else stack.enter_context(replacing(mapping))
         room = stack.enter_context(_whole(out, replace))
         for file, image in zip(files, as_seen(released[order], model.provenance), strict=True):
-            (room / file).write_bytes(png(image))
+            (room / file).write_bytes(png(image, synthetic=synthetic))
         privacy_card.write(room, card, None if model.pictures is None else as_seen(model.pictures, model.provenance))
         if table is not None:
             _write_table(table, files, [new.names[index] for index in order])
@@ -175,10 +200,13 @@ def as_seen(images: np.ndarray, provenance: dict) -> np.ndarray:
     return 255 - images if provenance.get("reading", {}).get("inverted") else images
 
 
-def png(image: np.ndarray) -> bytes:
-    """uint8 (H, W) as a PNG file with no word in it; the same image gives the same bytes."""
+def png(image: np.ndarray, *, synthetic: bool = False) -> bytes:
+    """uint8 (H, W) as a PNG file with no word in it, but that it is synthetic; same image, same bytes."""
+    comment = PngInfo()
+    if synthetic:
+        comment.add_text("Comment", f"{SYNTHETIC}: released from images that a program drew, or by a model of such")
     with io.BytesIO() as file:
-        Image.fromarray(image).save(file, "PNG")
+        Image.fromarray(image).save(file, "PNG", pnginfo=comment)
         return file.getvalue()
 
 
@@ -191,7 +219,8 @@ def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) ->
         reasons["collapsed"] = f"the model {collapsed}"
     if found is None:
         reasons["unaudited"] = (
-            f"there is no audit of these very weights ({stem(path)}.audit.json): audit the model first"
+            f"there is no audit of these very files ({stem(path)}.audit.json): first call "
+            "`anonrep.model_audit.audit(path, data, effort)`"
         )
     if refused := {reason: text for reason, text in reasons.items() if reason not in despite}:
         raise ReleaseRefused(refused)

@@ -13,7 +13,21 @@ from pathlib import Path
 from anonrep import ferg_sources, perturbations
 from anonrep.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.attackers import Effort
-from anonrep.checks import Check, ParameterError, choice, config, each, field, group, read, rule, several, text, whole
+from anonrep.checks import (
+    Check,
+    ParameterError,
+    choice,
+    config,
+    each,
+    field,
+    group,
+    holding,
+    read,
+    rule,
+    several,
+    text,
+    whole,
+)
 from anonrep.elements import STOPS
 from anonrep.ferg import COUNTS, SPLIT_WAYS
 from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
@@ -24,11 +38,21 @@ from anonrep.project import root
 from anonrep.sources import SOURCES
 
 FILE = "params.yaml"
+WRITERS = 30  # of Pen-digits, and of its stand-in
 share = rule(lambda value: type(value) in (int, float) and 0 < value < 1, "a number between 0 and 1")
 lam = rule(
     lambda value: type(value) in (int, float) and 0 <= value < 1e6 and f"{value:g}" == str(value),
     "a number from 0, of at most six figures and written like 0, 0.5 or 2 (not 2.0): files are named after it",
 )
+writer = whole(0, WRITERS - 1)
+BASELINES = {  # what the settings of each mean: params.yaml, `audit`
+    **dict.fromkeys([*OBJECTIVES, "gaussian_noise", "gaussian_blur"], several(lam)),
+    "pixelate": several(whole(1)),
+    "without_identity": several(writer),
+    "leace": several(rule(lambda value: value is None, "null")),
+    "k_same": several(whole(1, WRITERS)),
+    "substitution": several(writer),
+}
 
 
 def check(params: object, where: object = "the parameters") -> None:
@@ -63,21 +87,17 @@ def _schema(params: object) -> dict[str, Check]:
         "tasks": choice([["writer", "digit"]]),
         "lambdas": several(lam, most=STOPS, rising=True),  # each is a stop of the reports' sliders
         "names": several(choice([*_at(params, "games"), "finite"])),
-        "games": several(choice(played)),
+        "games": holding(several(choice(played)), "stabilised", "`finite` and the baselines begin with its phase (i)"),
         # dvc.yaml names these two; whatever else is there is a game of somebody's own
         "variants": group(dict.fromkeys(["stabilised", *played], group(game)) | {"finite": group(finite)}),
-        "baselines": group({"codes": several(whole(1)), "targets": several(whole())}),
+        "baselines": group({"codes": several(whole(1)), "targets": several(writer)}),
         "asked": several(share, rising=True),
         "held": several(whole(1), rising=True),
         "audit": group(
             {
                 "points": group(points, required=False),
                 "methods": several(choice([*perturbations.METHODS, *OBJECTIVES])),
-                "settings": group(
-                    dict.fromkeys([*perturbations.METHODS, *OBJECTIVES], several(lam))
-                    | {"leace": several(rule(lambda value: value is None, "null"))},
-                    required=False,
-                ),
+                "settings": group(BASELINES, required=_at(params, "audit", "methods")),
                 "game": config(AdversaryConfig),
             }
         ),
