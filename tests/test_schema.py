@@ -227,7 +227,9 @@ def test_one_mistake_is_one_line_with_what_was_found_and_what_is_allowed(kind):
 
 def test_without_the_stabilised_game_there_is_nothing_to_begin_with():
     lines = problems(changed(("games",), ["faithful"]) | {"names": ["faithful", "finite"]})
-    assert "games is ['faithful']; expected stabilised among them: `finite` and the baselines begin " in "\n".join(lines)
+    assert "games is ['faithful']; expected stabilised among them: `finite` and the baselines begin " in "\n".join(
+        lines
+    )
 
 
 def test_a_likely_meaning_is_suggested():

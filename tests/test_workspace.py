@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from anonrep import workspace
+from anonrep.files import CannotWrite
 
 
 @pytest.fixture
@@ -48,6 +49,29 @@ def test_a_key_that_does_not_fit_is_named(over, message):
 def test_an_unknown_setting_is_answered_with_those_there_are(project):
     with pytest.raises(FileNotFoundError, match="no setting 'quik'; there are quick"):
         workspace.make(project, "quik", project / "build/quick")
+
+
+def test_what_a_kill_left_of_dvc_is_made_anew(project):
+    folder = project / "build/quick"
+    (folder / ".dvc/tmp").mkdir(parents=True)
+    (folder / ".dvc/config").write_text("[core]\n    no_scm = True\n")
+    workspace.make(project, "quick", folder)
+    assert "autostage = false" in (folder / ".dvc/config").read_text()
+
+
+def test_a_full_disk_leaves_the_earlier_copy_and_is_named(project, monkeypatch, capsys):
+    folder = project / "build/quick"
+    workspace.make(project, "quick", folder)
+    (project / "lib/a.py").write_text("a = 2\n")
+
+    def full(path: object, data: bytes) -> None:
+        raise CannotWrite(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr(workspace, "write_bytes", full)
+    monkeypatch.setattr(workspace, "root", lambda: project)
+    with pytest.raises(SystemExit, match=r"a\.py cannot be written: No space left"):
+        workspace.main(["quick", str(folder)])
+    assert (folder / "lib/a.py").read_text() == "a = 1\n"
 
 
 def test_a_second_run_updates_and_keeps_the_cache(project):

@@ -16,11 +16,12 @@ from pathlib import Path
 import yaml
 
 from anonrep.checks import read
-from anonrep.files import write_text
+from anonrep.files import write_bytes, write_text
 from anonrep.project import root
 
 COPIED = ("dvc.yaml", ".dvcignore", "lib", "notebooks")
 LINKED = "data/raw"  # what somebody put there is found from every working copy
+OPTIONS = ("analytics", "autostage")  # of DVC that are off
 PASSING = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
 
 
@@ -50,11 +51,12 @@ def make(project: Path, setting: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _write_changed(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
     _link(project / LINKED, folder / LINKED)
-    if not (folder / ".dvc").exists():
+    config = folder / ".dvc/config"
+    if not (config.exists() and OPTIONS[-1] in config.read_text(encoding="utf-8")):  # a kill may have left half of it
         dvc = [sys.executable, "-m", "dvc"]
         quiet = {"cwd": folder, "check": True, "env": {**os.environ, "DVC_NO_ANALYTICS": "1"}}
-        subprocess.run([*dvc, "init", "--quiet", "--no-scm"], **quiet)
-        for option in ("analytics", "autostage"):
+        subprocess.run([*dvc, "init", "--quiet", "--no-scm", "--force"], **quiet)
+        for option in OPTIONS:
             subprocess.run([*dvc, "config", "--quiet", f"core.{option}", "false"], **quiet)
     for name in COPIED:  # after `dvc init`, which writes a .dvcignore of its own
         if (project / name).exists():
@@ -65,8 +67,8 @@ def _copy(source: Path, target: Path) -> None:
     """Mirror a file or a folder, and touch only what differs: DVC hashes again what has a new time."""
     if source.is_file():
         if not target.is_file() or not filecmp.cmp(source, target, shallow=False):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            write_bytes(target, source.read_bytes())
+            shutil.copymode(source, target)
         return
     names = [path.name for path in source.iterdir()]
     kept = set(names) - PASSING(str(source), names)
@@ -98,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         make(root(), options.setting, options.folder)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 
