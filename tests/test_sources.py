@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anonrep import sources, standin
+from anonrep.plots import source_name
 from anonrep.sources import DROP, PENDIGITS, pendigits_raw
 
 TEXT = b'.SEGMENT DIGIT 0 ? "1"\n.COMMENT 1 1 1\n.PEN_DOWN\n1 1\n.PEN_UP\n' * 40
@@ -229,11 +230,26 @@ def test_another_file_than_the_known_one_is_read_with_a_warning(root):
     with pytest.warns(UserWarning, match="is not the known"):
         raw = pendigits_raw("raw", root)
     assert not raw.provenance["sha256_known"]
+    assert raw.provenance["source"] == raw.provenance["licence"] == "unknown"
+    assert "UCI pen-digits" not in source_name("unknown")
 
 
-def test_a_stand_in_under_the_real_name_is_still_a_stand_in(root):
-    (root / DROP / PENDIGITS).write_bytes(standin.pendigits_standin(0, writers=1, digits_per_writer=10))
-    assert pendigits_raw("raw", root).provenance["source"] == "standin"
+@pytest.mark.parametrize("change", ["none", "a blank line", "a comment", "flipped bits", "no first line"])
+def test_a_stand_in_under_the_real_name_never_passes_as_the_real_thing(root, change):
+    data = standin.pendigits_standin(0, writers=1, digits_per_writer=10)
+    variants = {
+        "none": [data],
+        "a blank line": [b"\n" + data],
+        "a comment": [b".COMMENT mine\n" + data],
+        "flipped bits": [data[:k] + bytes([data[k] ^ 1]) + data[k + 1 :] for k in range(len(standin.HEADER) - 1)],
+        "no first line": [data.partition(b"\n")[2]],  # nobody can know it, but it is not UCI's
+    }[change]
+    for variant in variants:
+        (root / DROP / PENDIGITS).write_bytes(variant)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = pendigits_raw("raw", root).provenance["source"]
+        assert found == ("unknown" if change == "no first line" else "standin")
 
 
 def test_lzw_with_a_full_table_is_read(root):

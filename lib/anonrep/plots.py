@@ -19,6 +19,7 @@ from anonrep.files import replacing
 REPRODUCIBLE = {"svg.hashsalt": "anonrep"}  # names inside an SVG are random without it
 SOURCE_NAMES = {
     "uci": "UCI pen-digits",
+    "unknown": "pen strokes of unknown origin, not UCI's file",
     "ferg": "FERG-DB",
     "standin": "synthetic stand-in, not the real data",
     "own": "own images",
