@@ -250,6 +250,8 @@ def models(tmp_path):
             book.save(tmp_path / "target-6" / "substituted-0.npz")
             DATA.released(255 - DATA.images).save(tmp_path / "target-6" / "seed-0.npz")
             np.savez(tmp_path / "target-6" / "snapshots-0.npz", snapshots=np.zeros((3, 2, SIZE, SIZE), np.uint8))
+    runs(tmp_path / "standard", None)
+    DATA.released(DATA.images // 2).save(tmp_path / "standard" / "seed-0.npz")
     return tmp_path
 
 
@@ -273,7 +275,7 @@ def slid(models, targets: list[int]) -> dict[str, dict[str, list]]:
 
 def test_the_slider_shows_the_same_test_images_and_what_each_method_made_of_them(models):
     rows = slid(models, [6, 2])["6 nobody"]
-    images, restricted, pixels, substituted, finite, names = rows.values()
+    images, standard, restricted, pixels, substituted, finite, names = rows.values()
     assert len(images) == 2 * 6 == len(set(names))
     assert [name.split(" ")[0] for name in names] == [person for person in CHARACTERS for _ in range(2)]
     assert {name.split(" ")[1] for name in names} == set(EXPRESSIONS)
@@ -285,6 +287,7 @@ def test_the_slider_shows_the_same_test_images_and_what_each_method_made_of_them
             for i in np.flatnonzero((DATA.split == 2) & (DATA.z == column // 2))
             if np.array_equal(DATA.images[i], shown(image))
         ]
+        np.testing.assert_array_equal(shown(standard[column]), DATA.images[i] // 2)
         np.testing.assert_array_equal(shown(restricted[column]), 255 - DATA.images[i])
         for cells in (pixels, substituted, finite):
             np.testing.assert_array_equal(shown(cells[column]), book.images[book.codes[i]])
@@ -295,6 +298,10 @@ def test_the_slider_says_what_attackers_find_in_each_release(models):
     row = TABLE[(TABLE.split == "random") & (TABLE.method == "substituted") & (TABLE.target == 6)].iloc[0]
     assert labels["substituted"] == f"substituted identity {percent(row.identity)} expression {percent(row.expression)}"
     assert labels["restricted"].strip() == "restricted", "there is no such row in the table"
+    for target in ("6 nobody", "2 jules"):  # it shows nobody in particular: the same beside every target
+        (label,) = [label for label in slid(models, [6, 2])[target] if label.startswith("standard")]
+        standard = TABLE[(TABLE.split == "random") & (TABLE.method == "standard")].iloc[0]
+        assert label == f"standard identity {percent(standard.identity)} expression {percent(standard.expression)}"
     raw = TABLE[(TABLE.split == "random") & (TABLE.method == "raw")].iloc[0]
     assert labels["image"] == f"image identity {percent(raw.identity)} expression {percent(raw.expression)}"
 

@@ -1,11 +1,13 @@
 """What the reports say in words and tables: every number comes from the metrics it is handed."""
 
+import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import SVG, display
+from IPython.display import HTML, SVG, display
 from matplotlib.figure import Figure
 
 from anonrep import plots
@@ -17,6 +19,14 @@ from anonrep.results import operating_point, over_seeds, percent
 def show(figure: Figure, alt: str, caption: str = "") -> None:
     """Display a figure as SVG with a text for those who cannot see it, and a caption under it."""
     display(SVG(plots.svg(figure)), metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
+
+
+def titled(table: str, *, source: str, setting: str) -> HTML:
+    """HTML for display; where it is not of real data at the full setting, every table in it says so in its title."""
+    if source == "standin" or setting != "full":
+        title = f"<caption>{escape(plots.title_suffix(source, setting))}</caption>"
+        table = re.sub(r"<table[^>]*>", lambda start: start[0] + title, table)
+    return HTML(table)
 
 
 def show_saved(path: str | Path, alt: str, caption: str = "") -> None:

@@ -28,7 +28,7 @@ SPLITS = {
     "random": "By the paper's random split, frames of a test image's own clip among those trained on",
     "clips": "By a split that keeps clips whole",
 }
-SHOWN = ("restricted", "pixels", "substituted", "finite")  # by the slider, in this order
+SHOWN = ("standard", "restricted", "pixels", "substituted", "finite")  # by the slider, in this order
 WARNING = (
     "**The faces are a synthetic stand-in.** A program drew them; they are nobody's, and no number here is a result on "
     "FERG-DB, which is handed out on request alone."
@@ -150,7 +150,8 @@ def target_slider(data: Dataset, models: str | Path, table: pd.DataFrame, split:
         rows = [(_found(mine[mine.method == "raw"], "image"), _cells(data.images[chosen], names))]
         for method in SHOWN:
             images = released(models, method, target)
-            numbers = mine[(mine.method == method) & (mine.target == target)]
+            of_target = mine.target.isna() if method == "standard" else mine.target == target
+            numbers = mine[(mine.method == method) & of_target]
             cells = ["collapsed"] if images is None else _cells(images[chosen], [f"{n}, {method}" for n in names])
             rows.append((_found(numbers, method), cells))
         panels[f"{target} {person(target)}"] = elements.table([*rows, under], data.images.shape[2])
@@ -179,10 +180,10 @@ def _found(numbers: pd.DataFrame, what: str) -> str:
 def released(models: str | Path, method: str, target: int) -> np.ndarray | None:
     """All images of one split as one method releases them, uint8 (N, H, W); None where every game collapsed.
 
-    `method`: restricted or substituted, by the first seed that did not collapse; pixels or finite, which need no game.
-    `models`: of the split.
+    `method`: standard, which shows nobody in particular, restricted or substituted, by the first seed that did not
+    collapse; pixels or finite, which need no game. `models`: of the split.
     """
-    folder = Path(models) / f"target-{target}"
+    folder = Path(models) / ("standard" if method == "standard" else f"target-{target}")
     if method == "finite":
         return Codebook.load(Path(models) / "finite" / f"{folder.name}.npz").release()
     if method == "pixels":
@@ -190,7 +191,7 @@ def released(models: str | Path, method: str, target: int) -> np.ndarray | None:
     seeds = [run["seed"] for run in read_json(folder / "runs.json") if not run["collapsed"]]
     if not seeds:
         return None
-    if method == "restricted":
+    if method in ("standard", "restricted"):
         return Dataset.load(folder / f"seed-{seeds[0]}.npz").images
     return Codebook.load(folder / f"substituted-{seeds[0]}.npz").release()
 
