@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,19 +141,35 @@ def test_what_may_be_released_is_foreseen_in_silence(demo, data, tmp_path):
     foresee(data, demo / "images", "", tmp_path / "release", {})
 
 
+def run_notebook(folder: Path, **given: object) -> subprocess.CompletedProcess:
+    """The committed notebook from the command line, as the README has it, in a project's folder of its own."""
+    for mark in MARKS:
+        (folder / mark).touch()
+    words = [word for name, value in given.items() for word in ("-p", name, json.dumps(value).strip('"'))]
+    command = [sys.executable, "-m", "anonrep.notebook", "run", root() / "notebooks/own_images.ipynb", "--as", "own"]
+    environment = {**os.environ, "PYTHONPATH": str(root() / "lib")}
+    return subprocess.run([*command, *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [("empty", "no images: expected files such as"), ("", "`new` or `attributes` without `folder`")]
+)
+def test_the_notebook_says_what_is_wrong_before_training(given, words, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = run_notebook(tmp_path, folder=given, new="empty", out="mine")
+    assert done.returncode
+    assert words in done.stderr
+    assert not (tmp_path / "mine").exists()
+
+
 @pytest.mark.parametrize("own", [True, False], ids=["own folder", "demonstration"])
 def test_the_notebook_goes_from_a_folder_to_a_release(own, demo, tmp_path):
     """As the README has it: the committed notebook from the command line. The demonstration leaves what is there."""
-    for mark in MARKS:
-        (tmp_path / mark).touch()
     given = {"game": GAME, "config": CONFIG, "codes": 8, "lam": 1, "out": "mine"}
     given |= {"effort": {"network_epochs": 1, "large_epochs": 0, "trees": 5}}
     if own:
         given |= {"folder": str(demo / "images"), "new": str(demo / "new"), "invert": True}
-    words = [word for name, value in given.items() for word in ("-p", name, json.dumps(value).strip('"'))]
-    command = [sys.executable, "-m", "anonrep.notebook", "run", root() / "notebooks/own_images.ipynb", "--as", "own"]
-    environment = {**os.environ, "PYTHONPATH": str(root() / "lib")}
-    done = subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = run_notebook(tmp_path, **given)
     assert not done.returncode, done.stderr
     release = tmp_path / "mine" / ("release" if own else "demonstration/release")
     assert read_json(release / "privacy-card.json")["data"]["source"] == "standin"

@@ -23,7 +23,7 @@ from bs4 import BeautifulSoup
 from mounts import can_mount, contents, run_full, run_read_only, seen
 from test_notebook import CHROMIUM, saved_by_lab
 
-from anonrep import workspace
+from anonrep import report, report_audit, report_ferg, workspace
 from anonrep.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
@@ -323,10 +323,25 @@ def test_a_report_is_one_file_that_asks_for_nothing(done, name):
         for attribute in ("src", "srcset", "data", "poster", "xlink:href", *(["href"] if element.name != "a" else [])):
             assert element.get(attribute, "data:").startswith("data:"), element.name
     assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", text)
-    assert all(image.get("alt") for image in page.find_all("img"))
+    assert all(image.get("alt") and image["alt"] != "Figure without a description" for image in page.find_all("img"))
     assert len(page.find_all("img")) >= 2
+    tables = page.main.find_all("table")
+    assert tables
+    assert all("synthetic stand-in" in table.caption.text and "SMOKE SETTING" in table.caption.text for table in tables)
     for link in page.find_all("a", href=True):  # to a place on the page, or to another report
         assert link["href"].startswith("#") or (done / "reports" / link["href"]).is_file(), link["href"]
+
+
+def test_the_index_leads_to_every_report_and_shows_the_headline_figures(done):
+    page = BeautifulSoup((done / "reports/index.html").read_text(encoding="utf-8"), "html.parser")
+    assert {link["href"] for link in page.find_all("a", href=True)} >= {
+        f"{name}.html" for name in set(PAGES) - {"index"}
+    }
+    assert {image["alt"] for image in page.find_all("img")} >= {
+        report.FIGURE2_ALT,
+        report_audit.PARETO_ALT,
+        report_ferg.TABLE_ALT,
+    }
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -358,10 +373,14 @@ def test_reports_in_a_browser_ask_for_nothing_fit_a_phone_and_slide_by_keyboard(
     assert not complaints
 
 
-def test_dvc_knows_the_metrics_and_the_plots(done):
+def test_dvc_knows_the_metrics_and_the_plots(done, tmp_path):
+    """`metrics show` wants numbers by name, which the summary has; the lists of rows are for `plots show`."""
     shown = json.loads(run(done, "dvc", "metrics", "show", "--json"))[""]["data"]
     assert shown["reports/metrics/summary.json"]["data"]["stabilised"]["lambda 1"]["seeds"] == 1
     assert not [path for path, value in shown.items() if "error" in value]
+    run(done, "dvc", "plots", "show", "--out", str(tmp_path))
+    drawn = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert all(words in drawn for words in ("fresh attackers against lambda", "a reader of raw digits reads"))
 
 
 # What makes it run again.

@@ -1,6 +1,8 @@
 """The README's numbers are the ones the code prints from the committed metrics."""
 
 import hashlib
+import inspect
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import yaml
 
 from anonrep import report, report_ferg, report_finite, results_ferg
 from anonrep.files import read_json
+from anonrep.parameters import declared
+from anonrep.release import release_folder
 from anonrep.results import trade_off
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +69,19 @@ def test_the_committed_faces_reach_what_was_to_be_reached():
             assert best.expression >= 0.7
             assert proof.bound <= chance + 0.05
             assert (mine.loc["finite"].expression >= 0.7).all()
+
+
+def test_the_commands_for_your_own_images_name_what_there_is():
+    section = (ROOT / "README.md").read_text().split("## Your own images")[1].split("\n## ")[0]
+    run, later = re.findall(r"```\n(.*?)```", section, re.DOTALL)
+    notebook = json.loads((ROOT / "notebooks/own_images.ipynb").read_text())
+    parameters = declared(notebook)
+    assert set(re.findall(r"-p (\w+) ", run)) == {"out", "folder", "new", "size", "invert"} <= set(parameters)
+    assert set(re.findall(r"`(lam|codes|private|attributes|mapping)`", section)) <= set(parameters)
+    model, *places = re.findall(r'"([^"]+)"', later)
+    assert model == f"build/lab/mine/finite/codes-{parameters['codes']}-seed-{parameters['seed']}"
+    assert list(inspect.signature(release_folder).parameters)[:3] == ["path", "folder", "out"]
+    assert len(places) == 2
 
 
 def test_committed_results_are_real():

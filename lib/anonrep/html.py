@@ -43,7 +43,8 @@ def render(node: nbformat.NotebookNode, title: str | None, hide_code: bool, fall
         "code_css": "" if hide_code else _code_css(),
     }
     page, _ = exporter.from_notebook_node(node, resources=resources)
-    page = page.replace("SCRIPTS", "'unsafe-inline'" if "<script" in page else "'none'", 1)
+    # A report runs no script, whatever its content says; a notebook's page may hold a widget's.
+    page = page.replace("SCRIPTS", "'unsafe-inline'" if "<script" in page and not hide_code else "'none'", 1)
     return page.replace("<h2 ", contents(exporter.headings) + "<h2 ", 1)
 
 
