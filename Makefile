@@ -21,6 +21,7 @@ quick: .venv/installed ## the same at a small setting, in build/quick
 	@echo "the quick report: $(CURDIR)/build/quick/reports/index.html"
 
 report: .venv/installed ## build the HTML reports again from the results that are there
+	@python -m anonrep.resume --metrics
 	@for stage in report ferg audit index; do dvc repro --single-item --force $$stage || exit 1; done
 
 test: .venv/installed ## the tests, with lint among them
@@ -36,6 +37,7 @@ drill: .venv/installed ## kill the pipeline twenty times and compare what comes 
 	@python tests/drill.py
 
 explore: .venv/installed ## JupyterLab on notebooks/explore.ipynb, for this machine only
+	@python -m anonrep.resume --metrics || true
 	@jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
 # Installed again only when the lock or pyproject changes.

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from dvc.repo import Repo
 from mounts import can_mount, run_full, run_read_only, seen
 
 from anonrep import workspace
-from anonrep.files import write_bytes
-from anonrep.resume import COPY, DAMAGED, DONE, USERS, is_whole, resume
+from anonrep.files import write_bytes, write_json
+from anonrep.resume import COPY, DAMAGED, DONE, USERS, changed_metrics, is_whole, resume
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 2**22 + 1  # above the largest number that Linux gives a process
@@ -51,6 +52,25 @@ def test_what_was_cut_short_comes_back_from_the_copy(folder, keep):
     assert "dvc.lock cannot be read" in said
     assert (folder / DONE).read_bytes() == WHOLE
     assert (folder / DAMAGED).read_bytes() == WHOLE[:keep]
+
+
+def test_a_digit_that_turned_in_the_metrics_is_named_with_its_stage(folder):
+    metrics = folder / "reports/metrics/fig2.json"
+    write_json(metrics, [{"accuracy": 0.089}])
+    wrote = {
+        "path": "reports/metrics/fig2.json",
+        "hash": "md5",
+        "md5": md5(metrics.read_bytes()).hexdigest(),
+        "size": 30,
+    }
+    stages = {"fig2": {"cmd": "x", "outs": [wrote]}, "train@1": STAGE}
+    (folder / DONE).write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+    assert changed_metrics(folder) == []
+    metrics.write_text(metrics.read_text().replace("0.089", "0.009"))
+    (said,) = changed_metrics(folder)
+    assert "fig2.json is not what stage fig2 wrote: `dvc repro --single-item --force fig2`" in said
+    metrics.unlink()
+    assert changed_metrics(folder) == [], "what is missing is named by who reads it"
 
 
 def test_without_a_copy_everything_is_done_again(folder):

@@ -1,6 +1,7 @@
 """What a killed pipeline leaves in DVC's own files, put right before it goes on; `repro.sh` asks for it.
 
-    python -m anonrep.resume
+    python -m anonrep.resume             # before the pipeline goes on
+    python -m anonrep.resume --metrics   # before metrics are shown: are they what the pipeline wrote?
 
 DVC writes dvc.lock, which says what is done, and .dvc/tmp/rwlock, which says who is at it, in place. Killed in that
 moment it leaves them cut short, and refuses to start; killed at another, it leaves the names of processes that are no
@@ -10,6 +11,7 @@ be written to are found here, before hours of work.
 """
 
 import fcntl
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ DONE = "dvc.lock"
 PLACE = Path(".dvc", "tmp")
 COPY, DAMAGED = PLACE / "dvc.lock.whole", PLACE / "dvc.lock.damaged"
 USERS = PLACE / "rwlock"
+METRICS = Path("reports", "metrics")
 RESULTS = ("data/processed", "models", "build", "reports")
 
 
@@ -102,9 +105,32 @@ def _at_it(info: dict) -> bool:
         return True
 
 
+def changed_metrics(folder: Path) -> list[str]:
+    """A line for each file of reports/metrics that is not as its stage wrote it, by its checksum in dvc.lock.
+
+    A digit that turned into another one is no damage that JSON could show.
+    """
+    if not is_whole(folder / DONE):
+        return []
+    stages, _ = load(str(folder / DONE), schema=COMPILED_LOCKFILE_SCHEMA)
+    said = []
+    for name, out in ((name, out) for name, stage in stages["stages"].items() for out in stage.get("outs", [])):
+        path = folder / out["path"]
+        if path.parent != folder / METRICS or not path.exists():
+            continue
+        if hashlib.md5(path.read_bytes()).hexdigest() != out["md5"]:
+            again = f"`dvc repro --single-item --force {name}` writes it again"
+            said.append(f"{path} is not what stage {name} wrote: {again}")
+    return said
+
+
 def main() -> None:
     """The command line."""
     try:
+        if "--metrics" in sys.argv[1:]:
+            if changed := changed_metrics(root()):
+                sys.exit("\n".join(changed))
+            return
         for line in resume(root()):
             print(line, file=sys.stderr)
     except (OSError, ValueError) as error:
