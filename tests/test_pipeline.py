@@ -31,6 +31,7 @@ SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-
 FIG2 = ("fig2", "controls", "naturalness", "runs", "summary")
 FACES = ("table1", "ferg_certificate")
 METRICS = (*FIG2, "certificate", "kept", "epsilon", "audit", "baselines", *FACES)
+A4 = 650  # pixels between the margins of a sheet
 PAGES = ("index", "pendigits", "audit", "ferg")
 SPLITS = ("random", "clips")
 MATRICES = (("ablation", "without"), ("audit", "methods"))
@@ -345,14 +346,14 @@ def test_the_index_leads_to_every_report_and_shows_the_headline_figures(done):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_reports_in_a_browser_ask_for_nothing_fit_a_phone_and_slide_by_keyboard(done):
+def test_reports_in_a_browser_ask_for_nothing_fit_phone_and_paper_and_slide_by_keyboard_and_touch(done):
     from playwright.sync_api import sync_playwright
 
     requests, complaints = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         for name, width in ((name, width) for name in PAGES for width in (360, 1280)):
-            page = browser.new_page(viewport={"width": width, "height": 800})
+            page = browser.new_page(viewport={"width": width, "height": 800}, has_touch=True)
             page.context.set_offline(True)
             page.on("request", lambda request: requests.append(request.url))
             page.on("console", lambda message: complaints.append(message.text))
@@ -367,6 +368,17 @@ def test_reports_in_a_browser_ask_for_nothing_fit_a_phone_and_slide_by_keyboard(
                 page.locator(".slider input").first.focus()
                 page.keyboard.press("ArrowRight")
                 assert [panels.nth(i).is_visible() for i in (0, 1)] == [False, True]
+                page.locator(".slider label").first.tap()
+                assert [panels.nth(i).is_visible() for i in (0, 1)] == [True, False]
+            papers = set()
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            assert len(papers) == 2
+            page.emulate_media(media="print", color_scheme="dark")
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+            page.set_viewport_size({"width": A4, "height": 1000})
+            assert page.evaluate("document.documentElement.scrollWidth") <= A4, name
             page.close()
         browser.close()
     assert all(url.startswith(("file:", "data:")) for url in requests)
