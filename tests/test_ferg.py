@@ -562,6 +562,12 @@ def test_the_order_of_places(root):
     assert len(read(ferg_sources.ferg_path("auto", root))) == 1
 
 
+def test_a_link_to_the_data_is_followed(root, tmp_path):
+    put(tmp_path / "disk" / "FERG_DB_256", {ONE: WHOLE})
+    (root / ferg_sources.DROP / "FERG_DB_256").symlink_to(tmp_path / "disk" / "FERG_DB_256")
+    assert len(read(ferg_sources.ferg_path("raw", root))) == 1
+
+
 def test_without_the_variable_the_shared_folder_is_beside_the_project(root, monkeypatch):
     monkeypatch.delenv("ANONREP_DATA")
     put(root.parent / "shared" / "data" / "ferg", {ONE: WHOLE})
@@ -573,6 +579,7 @@ def test_absent_data_says_where_to_ask_and_goes_on_with_the_stand_in(root):
         path = ferg_sources.ferg_path("auto", root, images=42)
     assert ferg.URL in str(caught[0].message)
     assert str(ferg_sources.DROP) in str(caught[0].message)
+    assert "`dvc repro --force --single-item faces`" in str(caught[0].message), "DVC sees data/raw alone"
     frames = read(path)
     assert frames.synthetic
     dataset = ferg.build(frames, split="random")

@@ -105,7 +105,7 @@ def read(path: str | Path, size: int = 50) -> Frames:
 
 
 def _folder(root: Path) -> Iterator[_File]:
-    for folder, _, names in os.walk(root, onerror=_complain):
+    for folder, _, names in os.walk(root, onerror=_complain, followlinks=True):
         for name in names:
             file = Path(folder, name)
             yield _File(file.relative_to(root).as_posix(), lambda most, file=file: _bytes(file, most))

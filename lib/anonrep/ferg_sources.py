@@ -39,7 +39,8 @@ def ferg_path(source: str = "auto", root: str | Path = ".", *, images: int = 600
             raise FileNotFoundError(f"nothing in {folder}: {INSTRUCTIONS}")
     if source == "auto":
         warnings.warn(
-            f"THE REAL DATA IS MISSING, A SYNTHETIC STAND-IN TAKES ITS PLACE. {INSTRUCTIONS}, and run this again.",
+            f"THE REAL DATA IS MISSING, A SYNTHETIC STAND-IN TAKES ITS PLACE. {INSTRUCTIONS}, then run "
+            "`dvc repro --force --single-item faces` and the pipeline again.",
             stacklevel=2,
         )
     ferg_standin.write(root / STANDIN, images=images, seed=seed)
@@ -48,6 +49,6 @@ def ferg_path(source: str = "auto", root: str | Path = ".", *, images: int = 600
 
 def _first(folder: Path) -> Path | None:
     """What to read in `folder`: itself if it holds images, else the first zip."""
-    if next(folder.rglob("*.png"), None):
+    if any(name.endswith(".png") for _, _, names in os.walk(folder, followlinks=True) for name in names):
         return folder
     return next(iter(sorted(folder.glob("*.zip"))), None)
