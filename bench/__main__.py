@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
         game = params["variants"]["stabilised"]["game"]
         grown = growth.growth(replace(GameConfig(**game), **SHORT))
         print(pd.DataFrame(grown).to_string(index=False))
-        print("exponents:", {what: round(slope, 2) for what, slope in growth.slopes(grown).items()})
+        print("exponents:", {" ".join(what): round(slope, 2) for what, slope in growth.slopes(grown).items()})
     if not only:
         write_json(folder / METRICS / "bench.json", rows)
         write_json(folder / METRICS / "growth.json", grown)

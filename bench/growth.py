@@ -10,11 +10,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from anonrep.attackers import FEW, Effort, suite
 from anonrep.dataset import Dataset
 from anonrep.game import GameConfig
 from anonrep.plots import COLOURS
 from anonrep.training import play, prepare
 from bench.games import LAM, digits, whole
+from bench.judging import attack_parts
 from bench.textbook import players_of
 from bench.timing import cost
 
@@ -32,7 +34,7 @@ def people(images: int, identities: int) -> Dataset:
     return replace(digits(images), z=np.arange(images) % identities)
 
 
-def work(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
+def training(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
     """Phases (i) and (ii) for each seed, phase (iii) for each seed and lambda, one after the other."""
     for seed in range(seeds):
         start = players_of(data, config, seed)
@@ -42,48 +44,63 @@ def work(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
             whole(play(copy.deepcopy(start), data, **options))
 
 
+def assessment(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
+    """One attacker of each kind on the images of each seed and lambda, one after the other."""
+    attackers = suite(Effort(network_epochs=4, trees=100), seed=0)
+    for _ in range(lambdas * seeds):
+        attack_parts(data, {name: attackers[name] for name in FEW})
+
+
+WORK = {training: tuple(SIZES), assessment: ("images", "identities")}  # each release is assessed by itself
+
+
 def growth(config: GameConfig, sizes: dict[str, Sequence[int]] = SIZES, base: dict[str, int] = BASE) -> list[dict]:
-    """A row for each size of each of `sizes`: what grows, size, seconds, memory.
+    """A row for each size of each of `sizes`: work, what grows, size, seconds, memory.
 
     memory  MB by which the process's peak rises above what it holds with everything imported and the images read
     """
     rows = []
-    for what, values in sizes.items():
-        for value in values:
+    for work, what in ((work, what) for work, grows in WORK.items() for what in grows if what in sizes):
+        for value in sizes[what]:
             here = {**base, what: value}
             data = people(here["images"], here["identities"])
             taken, memory = cost(work, config, data, here["lambdas"], here["seeds"])
-            rows.append({"grows": what, "size": value, "seconds": round(taken, 3), "memory": round(memory, 1)})
+            row = {"work": work.__name__, "grows": what, "size": value}
+            rows.append({**row, "seconds": round(taken, 3), "memory": round(memory, 1)})
     return rows
 
 
-def slopes(rows: Sequence[dict]) -> dict[str, float]:
-    """For each that grows, the exponent of cost in size between its ends: 1 is in proportion, 0 is no growth.
+def slopes(rows: Sequence[dict]) -> dict[tuple[str, str], float]:
+    """For each work and each that grows, the exponent of cost in size between its ends: 1 is in proportion, 0 is no growth.
 
     Less than 1 where part of the work is shared: lambdas share phases (i) and (ii).
     """
     found = {}
-    for what, part in pd.DataFrame(rows).groupby("grows", sort=False):
+    for what, part in pd.DataFrame(rows).groupby(["work", "grows"], sort=False):
         first, last = part.iloc[0], part.iloc[-1]
         found[what] = float(np.log(last.seconds / first.seconds) / np.log(last["size"] / first["size"]))
     return found
 
 
 def figure(rows: Sequence[dict]) -> Figure:
-    """Seconds above, peak memory below, a column for each that grows; dotted: in proportion, from the first size on."""
+    """Seconds above, peak memory below, a column for each that grows, a line for each work.
+
+    Dotted: in proportion, from the first size on.
+    """
     table, kinds = pd.DataFrame(rows), list(dict.fromkeys(row["grows"] for row in rows))
     drawing = Figure(figsize=(3.2 * len(kinds) + 0.4, 5.4), layout="constrained")
     panels = drawing.subplots(2, len(kinds), squeeze=False, sharex="col")
-    quantities = (("seconds", "seconds", COLOURS["kept"]), ("memory", "peak memory, MB", COLOURS["worst"]))
-    for row, (quantity, label, colour) in zip(panels, quantities, strict=True):
+    colours = {"training": COLOURS["kept"], "assessment": COLOURS["worst"]}
+    for row, (quantity, label) in zip(panels, (("seconds", "seconds"), ("memory", "peak memory, MB")), strict=True):
         for axis, what in zip(row, kinds, strict=True):
-            part = table[table.grows == what]
-            sns.lineplot(part, x="size", y=quantity, ax=axis, marker="o", color=colour, errorbar=None)
-            if quantity == "seconds":
-                line = part.seconds.iloc[0] * part["size"] / part["size"].iloc[0]
-                axis.plot(part["size"], line, ":", color="grey", linewidth=1)
-            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", ylim=(0, None), xticks=part["size"])
+            part, first = table[table.grows == what], quantity == "seconds" and what == kinds[0]
+            options = {"hue": "work", "style": "work", "palette": colours, "dashes": False, "legend": first}
+            sns.lineplot(part, x="size", y=quantity, ax=axis, markers=["o", "s"][: part.work.nunique()], **options)
+            for _, one in part.groupby("work") if quantity == "seconds" else ():
+                line = one.seconds.iloc[0] * one["size"] / one["size"].iloc[0]
+                axis.plot(one["size"], line, ":", color="grey", linewidth=1)
+            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", ylim=(0, None), xticks=part["size"].unique())
             axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
             axis.grid(alpha=0.3)
-    drawing.suptitle("What training costs as one thing grows; dotted: in proportion")
+    drawing.suptitle("What one process costs as one thing grows, on synthetic digits; dotted: in proportion")
     return drawing

@@ -143,7 +143,9 @@ def test_a_game_that_was_stopped_is_not_measured():
 
 
 KINDS = [(what, size) for what in ("images", "seeds") for size in (1, 2, 4)]
-GROWN = [{"grows": what, "size": size, "seconds": 2.0 * size, "memory": 1.0} for what, size in KINDS]
+GROWN = [
+    {"work": "training", "grows": what, "size": size, "seconds": 2.0 * size, "memory": 1.0} for what, size in KINDS
+]
 
 
 def test_growth_has_three_sizes_of_each_and_a_figure():
@@ -151,10 +153,12 @@ def test_growth_has_three_sizes_of_each_and_a_figure():
     assert set(growth.SIZES) == set(growth.BASE)
     base = {"images": 64, "lambdas": 1, "seeds": 1, "identities": 3}
     rows = growth.growth(replace(TINY, pixel_epochs=60), {"images": (64, 128)}, base)
-    assert [(row["grows"], row["size"]) for row in rows] == [("images", 64), ("images", 128)]
+    expected = [(work, "images", size) for work in ("training", "assessment") for size in (64, 128)]
+    assert [(row["work"], row["grows"], row["size"]) for row in rows] == expected
     assert all(row["seconds"] > 0 and row["memory"] >= 0 for row in rows)
-    assert growth.slopes(GROWN) == {"images": pytest.approx(1), "seeds": pytest.approx(1)}
+    assert growth.slopes(GROWN) == {("training", what): pytest.approx(1) for what in ("images", "seeds")}
     assert len(growth.figure(GROWN).axes) == 4
+    assert len(growth.figure(rows).axes) == 2
 
 
 def test_only_the_whole_bench_writes_files(tmp_path, monkeypatch, capsys):
