@@ -71,7 +71,7 @@ def growth(config: GameConfig, sizes: dict[str, Sequence[int]] = SIZES, base: di
 
 
 def slopes(rows: Sequence[dict]) -> dict[tuple[str, str], float]:
-    """For each work and each that grows, the exponent of cost in size between its ends: 1 is in proportion, 0 is no growth.
+    """For each work and each that grows, the exponent of cost in size between its ends: 1 in proportion, 0 no growth.
 
     Less than 1 where part of the work is shared: lambdas share phases (i) and (ii).
     """
