@@ -141,14 +141,14 @@ def test_what_may_be_released_is_foreseen_in_silence(demo, data, tmp_path):
     foresee(data, demo / "images", "", tmp_path / "release", {})
 
 
-def run_notebook(folder: Path, **given: object) -> subprocess.CompletedProcess:
+def run_notebook(place: Path, **given: object) -> subprocess.CompletedProcess:
     """The committed notebook from the command line, as the README has it, in a project's folder of its own."""
     for mark in MARKS:
-        (folder / mark).touch()
+        (place / mark).touch()
     words = [word for name, value in given.items() for word in ("-p", name, json.dumps(value).strip('"'))]
     command = [sys.executable, "-m", "anonrep.notebook", "run", root() / "notebooks/own_images.ipynb", "--as", "own"]
     environment = {**os.environ, "PYTHONPATH": str(root() / "lib")}
-    return subprocess.run([*command, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run([*command, *words], cwd=place, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(

@@ -430,7 +430,7 @@ def test_a_release_is_whole_or_not_there(where, earlier, path, new, tmp_path, mo
         release_folder(path, new, out, mapping=mapping)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(f"anonrep.release.{where}", full)

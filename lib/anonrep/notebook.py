@@ -106,7 +106,8 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
                 stdout_file=Log(sys.stdout),
                 stderr_file=Log(sys.stderr),
                 cwd=folder,
-                extra_arguments=["--IPKernelApp.log_level=40"],  # a warning about loopback ports at each start
+                # Its own words about ports and interrupts; what a cell says comes all the same.
+                extra_arguments=["--IPKernelApp.log_level=50"],
             )
         except papermill.PapermillExecutionError as error:
             if error.ename == CannotWrite.__name__:
