@@ -36,7 +36,7 @@ def measures(params: dict) -> dict[str, Callable[[], dict]]:
             runs=3,
         ),
         "rendering": lambda: row("rendering 600 digits", reading.rendering()),
-        "ferg": lambda: row(f"reading 400 FERG images on {cores()} cores", reading.ferg(), runs=9),
+        "ferg": lambda: row(f"reading 2000 FERG images on {cores()} cores", reading.ferg(), runs=9),
         "assessment": lambda: row("assessment by one attacker of each kind", judging.assessment()),
         "no-op": lambda: row(
             "no-op dvc repro, against all stages with hollow commands", pipeline.no_op(), runs=3, warm_up=0

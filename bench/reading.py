@@ -41,7 +41,7 @@ def drawn(digits: Sequence[Digit], size: int) -> np.ndarray:
     return np.stack(images)
 
 
-def ferg(images: int = 400, size: int = 50) -> Pairs:
+def ferg(images: int = 2000, size: int = 50) -> Pairs:
     """Seconds for a folder of so many FERG images, and for a PIL loop in one process that checks nothing."""
     with tempfile.TemporaryDirectory() as folder:
         standin = Path(folder, "ferg")
