@@ -23,7 +23,7 @@ SHORT = {"pixel_epochs": 9, "fidelity_epochs": 1, "warm_up_epochs": 1, "private_
 def measures(params: dict) -> dict[str, Callable[[], dict]]:
     """What is measured, by a short name: each gives a row."""
     config, lambdas = GameConfig(**params["variants"]["stabilised"]["game"]), params["lambdas"]
-    seeds, steps = range(cores()), 2
+    seeds, steps = range(cores()), 6
     return {
         "training": lambda: row("training a step: a game a core, against one on all cores", games.training(config)),
         "step": lambda: row("training a step: one thread each", games.training_step(config), runs=9),
@@ -34,6 +34,7 @@ def measures(params: dict) -> dict[str, Callable[[], dict]]:
             f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps",
             games.sweep(config, lambdas, steps, seeds),
             runs=3,
+            warm_up=0,
         ),
         "rendering": lambda: row("rendering 600 digits", reading.rendering()),
         "ferg": lambda: row(f"reading 2000 FERG images on {cores()} cores", reading.ferg(), runs=9),

@@ -4,6 +4,7 @@ import copy
 import pickle
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import product
 
@@ -15,6 +16,7 @@ from anonrep.dataset import Dataset
 from anonrep.game import GameConfig
 from anonrep.images import to_bytes, to_tensor
 from anonrep.networks import Players
+from anonrep.notebook import ENVIRONMENT
 from anonrep.pendigits import build
 from anonrep.precision import mixed_precision
 from anonrep.pretraining import pretrain_autoencoder
@@ -83,16 +85,14 @@ def training(config: GameConfig, steps: int = 32) -> Pairs:
     """
     data, count = digits(steps * config.batch), cores()
     learned = pickle.dumps(players_for(data, config))
-    mine, rival = [process() for _ in range(count)], process(per_process=count)
-    try:
+    with ExitStack() as stack:
+        mine = [stack.enter_context(process(environment=ENVIRONMENT)) for _ in range(count)]
+        rival = stack.enter_context(process(per_process=count))
         while True:
             games = [one.submit(_epoch, ours, data, config, learned) for one in mine]
             side_by_side = max(game.result() for game in games)
             alone = rival.submit(_epoch, other, data, config, learned).result()
             yield side_by_side / count / steps, alone / steps
-    finally:
-        for one in [*mine, rival]:
-            one.shutdown()
 
 
 def _epoch(how: Callable, data: Dataset, config: GameConfig, learned: bytes) -> float:
@@ -122,7 +122,7 @@ def floating_point_rate(config: GameConfig, steps: int = 16, side: int = 1024) -
             yield operations / step / 1e9, 2 * side**3 / products / 1e9
 
 
-def sweep(config: GameConfig, lambdas: Sequence[float], steps: int = 2, seeds: Sequence[int] = (0, 1)) -> Pairs:
+def sweep(config: GameConfig, lambdas: Sequence[float], steps: int = 6, seeds: Sequence[int] = (0, 1)) -> Pairs:
     """Seconds for every lambda and seed; an epoch has `steps` steps, everything else is as in params.yaml.
 
     Ours: phases (i) and (ii) once a seed, then phase (iii) at each lambda, a process of one thread a core. The other:
@@ -132,9 +132,7 @@ def sweep(config: GameConfig, lambdas: Sequence[float], steps: int = 2, seeds: S
     """
     data = digits(steps * config.batch)
     learned = [pickle.dumps(players_for(data, config, seed)) for seed in seeds]
-    with process(cores()) as mine, process(per_process=cores()) as rival:
-        list(mine.map(_ready, range(4 * cores())))
-        rival.submit(_ready, 0).result()
+    with process(cores(), environment=ENVIRONMENT) as mine, process(per_process=cores()) as rival:
         while True:
             start = time.perf_counter()
             prepared = list(mine.map(_prepared, [data] * len(seeds), [config] * len(seeds), seeds, learned))
@@ -143,11 +141,6 @@ def sweep(config: GameConfig, lambdas: Sequence[float], steps: int = 2, seeds: S
                 game.result()
             shared = time.perf_counter() - start
             yield shared, rival.submit(_from_nothing, data, config, seeds, learned, lambdas).result()
-
-
-def _ready(_: int) -> None:
-    """What a process does first, so that its start is not measured."""
-    time.sleep(0.2)
 
 
 def _prepared(data: Dataset, config: GameConfig, seed: int, learned: bytes) -> bytes:

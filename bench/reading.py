@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from anonrep import ferg_reader, ferg_standin
+from anonrep.notebook import ENVIRONMENT
 from anonrep.pendigits import OVERSAMPLING, PENS, render
 from anonrep.standin import pendigits_standin
 from anonrep.unipen import Digit, parse_unipen
-from bench.timing import Pairs, seconds
+from bench.timing import Pairs, process, seconds
 
 
 def rendering(images: int = 600, size: int = 20) -> Pairs:
@@ -43,11 +44,11 @@ def drawn(digits: Sequence[Digit], size: int) -> np.ndarray:
 
 def ferg(images: int = 2000, size: int = 50) -> Pairs:
     """Seconds for a folder of so many FERG images, and for a PIL loop in one process that checks nothing."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, process(environment=ENVIRONMENT) as stage:
         standin = Path(folder, "ferg")
         ferg_standin.write(standin, images=images)
         while True:
-            yield seconds(ferg_reader.read, standin, size), seconds(opened, standin, size)
+            yield tuple(stage.submit(seconds, read, standin, size).result() for read in (ferg_reader.read, opened))
 
 
 def opened(folder: Path, size: int) -> np.ndarray:

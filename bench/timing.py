@@ -5,15 +5,19 @@ A measure is a generator: it sets up, then gives one (ours, other) after the oth
 
 import multiprocessing
 import os
-import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+from unittest.mock import patch
 
 import numpy as np
 import torch
+
+from anonrep.notebook import ENVIRONMENT
 
 Pairs = Iterator[tuple[float, float]]
 
@@ -79,20 +83,32 @@ def as_in_a_stage() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = before[1]
 
 
-def process(count: int = 1, per_process: int = 1) -> ProcessPoolExecutor:
-    """`count` fresh processes of so many threads each; started by their first work."""
+@contextmanager
+def process(
+    count: int = 1, per_process: int = 1, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[ProcessPoolExecutor]:
+    """`count` fresh processes of so many threads each, up and running, with `environment` beside what is set here."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, context, initializer=torch.set_num_threads, initargs=(per_process,))
+    with ProcessPoolExecutor(count, context, torch.set_num_threads, (per_process,)) as pool:
+        with patch.dict(os.environ, environment):  # an allocator reads it once, when its process starts
+            list(pool.map(time.sleep, [0.2] * 4 * count))
+        yield pool
 
 
 def cost(work: Callable, *arguments: object) -> tuple[float, float]:
-    """Seconds that `work` takes alone in a fresh process, and by how many MB it raises that process's peak memory."""
-    with process() as alone:
+    """Seconds that `work` takes alone in a stage's process, and by how many MB it raises that process's peak memory."""
+    with process(environment=ENVIRONMENT) as alone:
         return alone.submit(_cost, work, arguments).result()
 
 
 def _cost(work: Callable, arguments: Sequence[object]) -> tuple[float, float]:
     with as_in_a_stage():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         taken = seconds(work, *arguments)
-        return taken, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # Linux counts in KB
+        return taken, peak() - before
+
+
+def peak() -> float:
+    """MB that this process has held at most: Linux's VmHWM. What getrusage says a child inherits from its parent."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024

@@ -128,6 +128,14 @@ def test_the_plain_loops_draw_and_read_the_same_pictures(tmp_path):
     assert sorted(image.tobytes() for image in found) == sorted(image.tobytes() for image in opened)
 
 
+def test_the_memory_of_a_piece_of_work_is_its_own_whatever_was_held_before():
+    held = np.ones(50_000_000)  # 400 MB, in this process
+    (_, little), (_, much) = timing.cost(np.ones, 1000), timing.cost(np.ones, 25_000_000)
+    assert held.all()
+    assert little < 20
+    assert 180 < much < 220
+
+
 def test_hollow_stages_keep_what_they_depend_on():
     text = (root() / "dvc.yaml").read_text(encoding="utf-8")
     real, hollow = yaml.safe_load(text)["stages"], yaml.safe_load(pipeline.hollow(text))["stages"]
