@@ -11,19 +11,16 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browser import chromium, needs_chromium
 from test_explore import make_tree
 from test_explore_faces import make_faces
 
 from anonrep.files import write_json
 
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("Chromium is not installed", allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]")
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "explore"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 OWN = ("SETTINGS", "WORKSPACES")  # folders of JupyterLab that would else be the user's
 PATIENCE = 120_000  # milliseconds: a kernel starts slowly where others compute
 
@@ -66,10 +63,10 @@ def _answering(address: str, server: subprocess.Popen, log: Path) -> str:
     raise TimeoutError(log.read_text())
 
 
+@needs_chromium
 def test_the_sliders_move_by_keyboard_and_a_drawing_is_answered(address):
     requests, complaints = [], []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 3000})
         page.set_default_timeout(PATIENCE)
         sync_api.expect.set_options(timeout=PATIENCE)
@@ -124,6 +121,5 @@ def test_the_sliders_move_by_keyboard_and_a_drawing_is_answered(address):
         assert "writer" in drawn.first.get_attribute("alt")
         page.get_by_role("button", name="clear").click()
         sync_api.expect(drawn).to_have_count(0)
-        browser.close()
     assert not complaints
     assert all(url.startswith((address, "data:", "blob:")) for url in requests), "everything works offline"

@@ -3,12 +3,12 @@
 import copy
 import json
 import re
-import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
+from browser import WIDTHS, chromium, fits, needs_chromium, opened
 from bs4 import BeautifulSoup
 from mounts import can_mount, contents, run_full, run_read_only, seen
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -18,7 +18,6 @@ from anonrep.notebook import cleaned
 from anonrep.parameters import check, declared, look_up, refuse_number_like
 from anonrep.report import provenance_table
 
-CHROMIUM = shutil.which("chromium")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'
 TOY = new_notebook(
     metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
@@ -258,25 +257,11 @@ def test_a_formula_that_cannot_be_shown_is_refused():
         formula(r"x + \nonsense")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@needs_chromium
 def test_in_a_browser_no_request_no_error_no_sideways_scroll(executed, tmp_path):
-    from playwright.sync_api import sync_playwright
-
     to_html(executed, tmp_path / "page.html")
-    address = (tmp_path / "page.html").as_uri()
-    requests, complaints = [], []
-    with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        for width in (360, 1280):
-            page = browser.new_page(viewport={"width": width, "height": 800})
-            page.on("request", lambda request: requests.append(request.url))
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.goto(address)
-            page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-        browser.close()
-    assert all(url == address or url.startswith("data:") for url in requests)
-    assert not complaints
+    with chromium() as browser:
+        for width in WIDTHS:
+            with opened(browser, tmp_path / "page.html", width) as page:
+                page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+                assert fits(page, width)

@@ -19,9 +19,10 @@ import drill
 import psutil
 import pytest
 import yaml
+from browser import WIDTHS, chromium, fits_paper_and_the_dark, needs_chromium, opened
 from bs4 import BeautifulSoup
 from mounts import can_mount, contents, run_full, run_read_only, seen
-from test_notebook import CHROMIUM, saved_by_lab
+from test_notebook import saved_by_lab
 
 from anonrep import report, report_audit, report_ferg, workspace
 from anonrep.dataset import Dataset
@@ -31,12 +32,10 @@ SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-
 FIG2 = ("fig2", "controls", "naturalness", "runs", "summary")
 FACES = ("table1", "ferg_certificate")
 METRICS = (*FIG2, "certificate", "kept", "epsilon", "audit", "baselines", *FACES)
-A4 = 650  # pixels between the margins of a sheet
 PAGES = ("index", "pendigits", "audit", "ferg")
 SPLITS = ("random", "clips")
 MATRICES = (("ablation", "without"), ("audit", "methods"))
 GAMES = ("faithful", "stabilised")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 NAMES = (*GAMES, "finite")
 TRAINED = ("history.json", "runs.json", "seed-0.json", "seed-0.npz", "seed-0.safetensors", "snapshots-0.npz")
 LEARNED = ("history.json", "runs.json", "codebooks.json", "seed-0.npz", "codes-8-seed-0.npz", "codes-4-seed-0.json")
@@ -345,44 +344,22 @@ def test_the_index_leads_to_every_report_and_shows_the_headline_figures(done):
     }
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_reports_in_a_browser_ask_for_nothing_fit_phone_and_paper_and_slide_by_keyboard_and_touch(done):
-    from playwright.sync_api import sync_playwright
-
-    requests, complaints = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        for name, width in ((name, width) for name in PAGES for width in (360, 1280)):
-            page = browser.new_page(viewport={"width": width, "height": 800}, has_touch=True)
-            page.context.set_offline(True)
-            page.on("request", lambda request: requests.append(request.url))
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.goto((done / f"reports/{name}.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
-            assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-            panels = page.locator(".slider").first.locator(".panel")
-            assert panels.first.is_visible()
-            if panels.count() > 1:  # the smoke setting has one target
-                assert [panels.nth(i).is_visible() for i in (0, 1)] == [True, False]
-                page.locator(".slider input").first.focus()
-                page.keyboard.press("ArrowRight")
-                assert [panels.nth(i).is_visible() for i in (0, 1)] == [False, True]
-                page.locator(".slider label").first.tap()
-                assert [panels.nth(i).is_visible() for i in (0, 1)] == [True, False]
-            papers = set()
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme)
-                papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-            assert len(papers) == 2
-            page.emulate_media(media="print", color_scheme="dark")
-            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-            page.set_viewport_size({"width": A4, "height": 1000})
-            assert page.evaluate("document.documentElement.scrollWidth") <= A4, name
-            page.close()
-        browser.close()
-    assert all(url.startswith(("file:", "data:")) for url in requests)
-    assert not complaints
+@needs_chromium
+@pytest.mark.parametrize("name", PAGES)
+def test_a_report_in_a_browser_asks_for_nothing_fits_phone_and_paper_and_slides_by_keyboard_and_touch(done, name):
+    with chromium() as browser:
+        for width in WIDTHS:
+            with opened(browser, done / f"reports/{name}.html", width) as page:
+                panels = page.locator(".slider").first.locator(".panel")
+                assert panels.first.is_visible()
+                if panels.count() > 1:  # the smoke setting has one target
+                    assert [panels.nth(i).is_visible() for i in (0, 1)] == [True, False]
+                    page.locator(".slider input").first.focus()
+                    page.keyboard.press("ArrowRight")
+                    assert [panels.nth(i).is_visible() for i in (0, 1)] == [False, True]
+                    page.locator(".slider label").first.tap()
+                    assert [panels.nth(i).is_visible() for i in (0, 1)] == [True, False]
+                fits_paper_and_the_dark(page)
 
 
 def test_dvc_knows_the_metrics_and_the_plots(done, tmp_path):

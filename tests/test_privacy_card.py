@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from browser import WIDTHS, chromium, fits_paper_and_the_dark, needs_chromium, opened
 from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -289,3 +290,14 @@ def test_a_card_before_any_release_says_so():
     assert words(render(card(changed(release={"images": 1, "unlike": 0})))).startswith(
         "Privacy card: letters Privacy card 1 released image of"
     )
+
+
+@needs_chromium
+@pytest.mark.parametrize("facts", [FACTS, UNAUDITED], ids=["audited", "unaudited"])
+def test_a_card_in_a_browser_asks_for_nothing_and_fits_phone_and_paper(facts, tmp_path):
+    write(tmp_path, card(facts), np.random.default_rng(0).integers(0, 256, (12, 20, 16), np.uint8))
+    with chromium() as browser:
+        for width in WIDTHS:
+            with opened(browser, tmp_path / "privacy-card.html", width) as page:
+                assert page.get_by_role("heading").first.is_visible()
+                fits_paper_and_the_dark(page)
