@@ -11,6 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 from test_release import SECRETS, adversarial, made, photographs
 
 from anonrep import model_audit as module
+from anonrep.anonymiser import audited, load
 from anonrep.attackers import on_pixels
 from anonrep.certificate import certify, smoothed
 from anonrep.codebook import Codebook
@@ -19,7 +20,7 @@ from anonrep.image_folder import load_folder
 from anonrep.intervals import wilson
 from anonrep.model_audit import audit, constant
 from anonrep.privacy_card import card
-from anonrep.release import audited, load, release_folder
+from anonrep.release import release_folder
 
 EFFORT = {"network_epochs": 1, "large_epochs": 0, "trees": 5}
 

@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anonrep import own_images
+from anonrep.anonymiser import load
 from anonrep.files import read_json
 from anonrep.image_folder import load_folder
 from anonrep.image_reader import SYNTHETIC, read
 from anonrep.model_audit import audit
 from anonrep.own_images import check, couples, demonstration, foresee, train
 from anonrep.project import MARKS, root
-from anonrep.release import load, release_folder
+from anonrep.release import release_folder
 
 GAME = {
     **{"hidden": 8, "channels": 8, "adversary_channels": 4, "batch": 16, "pixel_epochs": 12, "pixel_rate": 0.01},

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from test_code_encoder import fresh
 
 from anonrep import release
+from anonrep.anonymiser import Anonymiser, audited, change, load
 from anonrep.checkpoints import save_players
 from anonrep.code_encoder import make_codebook, save_encoder
 from anonrep.codebook import Codebook
@@ -22,7 +23,7 @@ from anonrep.image_folder import load_folder
 from anonrep.image_reader import ImageFolderError, read
 from anonrep.networks import Autoencoder, Players
 from anonrep.privacy_card import USUAL
-from anonrep.release import ReleaseRefused, audited, load, png, release_folder
+from anonrep.release import ReleaseRefused, png, release_folder
 from anonrep.seeds import seeded_initialisation
 
 SHAPE = (9, 8)
@@ -50,7 +51,7 @@ def photographs(folder: Path, n: int, *, first: int = 0, shape: tuple[int, int] 
     return folder
 
 
-def facts(model: release.Anonymiser, usual: float = 1.0, collapsed: str | None = None) -> dict:
+def facts(model: Anonymiser, usual: float = 1.0, collapsed: str | None = None) -> dict:
     """What an audit of the model would have written."""
     data = {"name": "own images", "source": "own", "private": "person", "size": list(SHAPE), "people": 3}
     data |= {"people_in_test": 3, "images": {"train": 80, "validation": 20, "test": 20}, "blind": 0.3}
@@ -241,7 +242,7 @@ def test_bad_new_images_are_named_and_nothing_is_written(path, new, tmp_path):
 
 
 def test_unlike_images_are_counted(path, new, tmp_path):
-    differences = release.change(*(np.stack([grey(1), grey(2)]), np.stack([grey(2), grey(2)])))
+    differences = change(*(np.stack([grey(1), grey(2)]), np.stack([grey(2), grey(2)])))
     assert differences[1] == 0
     assert differences[0] == pytest.approx(np.square(grey(1) / 255 - grey(2) / 255).mean(), rel=1e-5)
     write_sealed(f"{path}.audit.json", facts(load(path), usual=0.0))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anonrep.anonymiser import change, load, stem
 from anonrep.assessment import assess
 from anonrep.attackers import Effort, Suite, suite
 from anonrep.certificate import certify, smoothed, table_attack
@@ -17,14 +18,13 @@ from anonrep.files import write_sealed
 from anonrep.intervals import wilson
 from anonrep.kept import kept_attributes, kept_by_code
 from anonrep.privacy_card import GROUPS, NOTHING, USUAL
-from anonrep.release import change, load, stem
 from anonrep.seeds import numpy_generator
 
 
 def audit(path: str | Path, data: Dataset, effort: dict, *, seed: int = 0, device: str = "auto") -> dict:
     """Set every attacker on the test images of a model's own data, certify what can be, and write `path`.audit.json.
 
-    path    the model, as `release.load` takes it
+    path    the model, as `anonymiser.load` takes it
     data    what it was trained on, with the same split: only then are the test images untouched
     effort  fields of `Effort`, how hard the attackers work
 

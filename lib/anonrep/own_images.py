@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from anonrep import plots
+from anonrep.anonymiser import load
 from anonrep.attackers import Effort
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.experiment import prepare_seeds
@@ -22,7 +23,7 @@ from anonrep.finite import FiniteConfig
 from anonrep.game import GameConfig
 from anonrep.image_reader import SYNTHETIC, read
 from anonrep.pendigits import render
-from anonrep.release import as_seen, check_excuses, check_places, load
+from anonrep.release import as_seen, check_excuses, check_places
 from anonrep.standin import pendigits_standin
 from anonrep.unipen import parse_unipen
 

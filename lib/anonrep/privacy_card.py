@@ -14,7 +14,7 @@ model        kind ("finite" or "adversarial"), lam, seed, sha256 {file: digest},
 attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, accuracy, low, high, n
 certificate  rows of `certificate.certify`; null where the release does not consist of fixed pictures
 kept         rows of `kept.kept_by_code` or `kept.kept_attributes`
-usual        what USUAL of the test images do not exceed in `release.change`; from an audit
+usual        what USUAL of the test images do not exceed in `anonymiser.change`; from an audit
 release      images, unlike (how many exceed `usual`; null without an audit), synthetic (did a program draw them?); null
              where nothing is released yet
 against      refusals that were overridden: "collapsed", "unaudited"
