@@ -146,10 +146,10 @@ def test_formats_without_loss_give_the_same_grey(kind, tmp_path):
     np.testing.assert_array_equal(read(tmp_path).images[0], grey())
 
 
-@pytest.mark.parametrize("kind", ["png", "tif"])
-def test_sixteen_bits_are_scaled_and_not_cut(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "mode"), [("png", "I;16"), ("tif", "I;16"), ("pgm", "I")])
+def test_sixteen_bits_are_scaled_and_not_cut(kind, mode, tmp_path):
     put(tmp_path / f"a.{kind}", as_16_bit(grey()))
-    assert Image.open(tmp_path / f"a.{kind}").mode.startswith("I;16")
+    assert Image.open(tmp_path / f"a.{kind}").mode == mode
     np.testing.assert_array_equal(read(tmp_path).images[0], grey())
 
 
@@ -305,13 +305,18 @@ def test_what_is_no_single_8_bit_picture_is_named(tmp_path):
     put(folder / "anna/a.tif", Image.fromarray(grey().astype(np.float32)))
     put(folder / "anna/b.gif", Image.fromarray(grey()), save_all=True, append_images=[Image.fromarray(grey(1))])
     (folder / "anna/c.pdf").write_bytes(b"%PDF")
+    (folder / "d.heic").write_bytes(b"ftypheic")
+    (folder / "notes.txt").write_text("passed over")
+    put(folder / "bo/f.tif", Image.fromarray(grey().astype(np.int32)))
     (folder / "anna/d.png").mkdir()
     os.mkfifo(folder / "bo/e.png")
     assert problems(folder) == [
+        f"d.heic: no image by its name; expected one of {' '.join(sorted(image_reader.SUFFIXES))}",
         f"anna/c.pdf: no image by its name; expected one of {' '.join(sorted(image_reader.SUFFIXES))}",
         "anna/a.tif: mode F; expected grey, colour or a palette of 8 bits, or grey of 16",
         "anna/b.gif: 2 pictures in one file; expected one",
         "bo/e.png: no regular file",
+        "bo/f.tif: mode I; expected grey, colour or a palette of 8 bits, or grey of 16",
     ]
 
 

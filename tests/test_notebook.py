@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from anonrep.html import formula, to_html
 from anonrep.notebook import cleaned
-from anonrep.parameters import check, declared, look_up, refuse_number_like
+from anonrep.parameters import check, declared, given, look_up, refuse_number_like
 from anonrep.report import provenance_table
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'
@@ -124,6 +124,11 @@ def test_no_room_for_a_result_is_said_in_a_line_and_earlier_results_stay(project
     [
         (["-p", "lamb", "1"], "declares no parameter lamb; it declares lam, name, more, fail"),
         (["-p", "lam", "1e-2"], "write 0.01"),
+        (["-p", "lam", "two"], "lam is 'two', of type str; expected a value of the kind of 0.5"),
+        (["-p", "lam", "true"], "lam is True, of type bool; expected a value of the kind of 0.5"),
+        (["-p", "fail", "1"], "fail is 1, of type int; expected a value of the kind of False"),
+        (["-p", "more", "[1]"], "more is [1], of type list; expected a value of the kind of {}"),
+        (["-k", "name", "params.yaml:train"], "expected a value of the kind of 'toy'"),
         (["-k", "more", "params.yaml:train"], "more.odd is the text '1e-2'"),
         (["-k", "lam", "params.yaml:train.rat"], "no key train.rat"),
     ],
@@ -133,6 +138,15 @@ def test_what_papermill_would_let_through_is_refused(project, arguments, message
     assert done.returncode == 1
     assert message in done.stderr
     assert not (project / "build").exists()
+
+
+@pytest.mark.parametrize("text", ["/people #2", "/data/a: b", "2024", "true", "null", "[a", "1e-2"])
+def test_where_text_is_declared_every_text_is_taken_as_it_is(text):
+    notebook = json.loads(nbformat.writes(TOY))
+    assert given(notebook, "name", text) == text
+    check(notebook, "toy.ipynb", {"name": text})
+    assert given(notebook, "more", "{a: 2}") == {"a": 2}
+    check(notebook, "toy.ipynb", {"more": None, "lam": 2})
 
 
 def test_a_notebook_without_parameters_takes_none():

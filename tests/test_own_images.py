@@ -67,9 +67,10 @@ def test_it_is_made_once_and_the_same_everywhere(demo, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "part"),
     [
-        ({"lam": 2.0}, ValueError, "written as 2: files are named after it"),
-        ({"lam": -1}, ValueError, "expected a number from 0 on"),
-        ({"lam": float("nan")}, ValueError, "expected a number from 0 on"),
+        ({"lam": 2.0}, ValueError, "written like 0.5 or 2: files are named after it"),
+        ({"lam": "two"}, ValueError, "lambda 'two'; expected a number"),
+        ({"lam": -1}, ValueError, "expected a number from 0, written"),
+        ({"lam": float("nan")}, ValueError, "expected a number from 0, written"),
         ({"codes": 1}, ValueError, "codes is 1; expected at least 2"),
         ({"config": {"stepz": 3}}, TypeError, "stepz"),
         ({"game": {"hidden": 0}}, ValueError, "hidden is 0"),
@@ -112,6 +113,7 @@ def test_from_a_folder_to_a_release(demo, data, tmp_path):
     [
         ({"effort": {"treez": 5}}, TypeError, "treez"),
         ({"despite": ["haste"]}, ValueError, "despite names haste"),
+        ({"despite": "collapsed"}, ValueError, r"expected a list such as \['collapsed'\]"),
         ({"new": "nowhere"}, FileNotFoundError, "nowhere is missing"),
         ({"new": "images"}, ValueError, "expected other images than those to train on"),
         ({"new": "images/writer-03"}, ValueError, "expected other images than those to train on"),

@@ -174,8 +174,14 @@ WRONG = {  # what: (path, value, how its line begins)
     "no game": (("games",), [*GAMES, "finite"], "games[2] is 'finite'; expected one of faithful, stabilised"),
     "seed twice": (("variants", "stabilised", "seeds"), [0, 0], "variants.stabilised.seeds is [0, 0]; expected each"),
     "seed below nought": (("data", "seed"), -1, "data.seed is -1; expected a whole number from 0"),
-    "two splits": (("data", "split"), [1, 2], "data.split is [1, 2]; expected a list of 3"),
-    "an empty split": (("data", "split"), [1, 0, 1], "data.split[1] is 0; expected a whole number from 1"),
+    "two splits": (("data", "split"), [1, 2], "data.split is [1, 2]; expected three whole numbers"),
+    "an empty split": (("data", "split"), [1, 0, 1], "data.split is [1, 0, 1]; expected three whole numbers"),
+    "a thin split": (
+        ("ferg", "data", "split_sizes"),
+        [1, 1, 200],
+        "ferg.data.split_sizes is [1, 1, 200]; exp",
+    ),
+    "images too small for SSIM": (("data", "size"), 6, "data.size is 6; expected a whole number from 7 to 500"),
     "source": (("data", "source"), "standing", "data.source is 'standing'; expected one of auto, "),
     "asked of everybody": (("asked",), [0.1, 1], "asked[1] is 1; expected a number between 0 and 1"),
     "tasks": (("tasks",), ["digit", "writer"], "tasks is ['digit', 'writer']; expected ['writer', 'digit']"),
@@ -189,7 +195,14 @@ WRONG = {  # what: (path, value, how its line begins)
     "a folder as a name": (("ablation", "changes", "a/b"), {}, "ablation.changes has the name 'a/b'; expected letters"),
     "lambda off the grid": (("ablation", "lam"), 7, "ablation.lam is 7; expected one of 0, 0.25, 0.5, 1, 1.5, 2"),
     "images in disorder": (("held",), [5, 1], "held is [5, 1]; expected the smallest first: [1, 5]"),
-    "no image at all": (("held",), [0, 5], "held[0] is 0; expected a whole number from 1"),
+    "no image at all": (("held",), [0, 1], "held[0] is 0; expected a whole number from 1"),
+    "never one image": (("held",), [5, 20], "held is [5, 20]; expected 1 among them: Fig. 2 is about one image"),
+    "no channel": (("ferg", "game", "channels"), 0, "ferg.game.channels is 0; expected at least 1"),
+    "a name that a shell would run": (
+        ("variants", "x; touch here #"),
+        PARAMS["variants"]["faithful"],
+        "variants.'x; touch here #' is unknown; expected one of stabilised, faithful",
+    ),
     "point off the grid": (("audit", "points", "finite"), 7, "audit.points.finite is 7; expected one of 0, 0.25, 0.5"),
     "unknown baseline": (
         ("audit", "methods"),
@@ -225,11 +238,13 @@ def test_one_mistake_is_one_line_with_what_was_found_and_what_is_allowed(kind):
     assert line.startswith(words)
 
 
-def test_without_the_stabilised_game_there_is_nothing_to_begin_with():
-    lines = problems(changed(("games",), ["faithful"]) | {"names": ["faithful", "finite"]})
-    assert "games is ['faithful']; expected stabilised among them: `finite` and the baselines begin " in "\n".join(
-        lines
-    )
+@pytest.mark.parametrize(
+    ("left", "gone", "why"),
+    [("faithful", "stabilised", "`finite` and the baselines begin"), ("stabilised", "faithful", "Fig. 2 and the rep")],
+)
+def test_the_pipeline_cannot_do_without_two_of_the_games(left, gone, why):
+    lines = problems(changed(("games",), [left]) | {"names": [left, "finite"]})
+    assert f"games is [{left!r}]; expected {gone} among them: {why}" in "\n".join(lines)
 
 
 def test_a_likely_meaning_is_suggested():

@@ -24,6 +24,8 @@ from anonrep.files import Plain
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm", ".pbm"}
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16L", "I;16B")
+# Of pictures too, but not read: passed over in silence, somebody's would be missing.
+UNREAD = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".pdf", ".psd", ".dng", ".cr2", ".nef", ".zip"}
 JUNK = re.compile(r"\.(?!\.).*|__MACOSX|@eaDir|(eh)?Thumbs\.db|desktop\.ini", re.IGNORECASE)  # what systems leave
 SIDES = (8, 128)  # pixels of a side: attackers' networks halve it three times, and all of them grow with its square
 PIXELS = 50_000_000  # of an image as it lies there
@@ -144,7 +146,7 @@ def shown(name: str) -> str:
 
 def to_grey(image: Image.Image) -> tuple[np.ndarray, bool]:
     """A picture in one of MODES as uint8 (H, W), and whether colour was lost."""
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I"):  # a PNM file of 16 bits is opened as one of 32
         return np.round(np.asarray(image) / 257).astype(np.uint8), False  # PIL would cut everything above 255
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
@@ -159,7 +161,7 @@ def resized(grey: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _files(folder: Path, labelled: bool) -> tuple[dict[str, Path], list[str]]:
-    """The images of a folder by name, in order. What lies at its top and is no image by its name is passed over."""
+    """The images of a folder by name, in order. What lies at its top and is no picture by its name is passed over."""
     found: dict[str, Path] = {}
     problems: list[str] = []
     for above, folders, names in os.walk(folder, onerror=lambda error: problems.append(f"unreadable ({error})")):
@@ -170,7 +172,7 @@ def _files(folder: Path, labelled: bool) -> tuple[dict[str, Path], list[str]]:
                 problems.append(f"{shown(key)}: a link to a folder; expected the folder itself")
         for path in (Path(above, name) for name in sorted(names) if not JUNK.fullmatch(name)):
             key, image = key_of(path.relative_to(folder)), path.suffix.lower() in SUFFIXES
-            if not image and "/" in key:
+            if not image and ("/" in key or path.suffix.lower() in UNREAD):
                 problems.append(f"{shown(key)}: no image by its name; expected one of {' '.join(sorted(SUFFIXES))}")
             elif image and labelled and "/" not in key:
                 problems.append(f"{shown(key)}: in nobody's folder")
@@ -216,7 +218,7 @@ def _unfit(image: Image.Image) -> str | None:
     # Telephones put a second, small picture behind the first (MPO).
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         return f"{image.n_frames} pictures in one file; expected one"
-    if image.mode not in MODES:
+    if image.mode not in MODES and (image.mode, image.format) != ("I", "PPM"):
         return f"mode {image.mode}; expected grey, colour or a palette of 8 bits, or grey of 16"
     return None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from anonrep.files import CannotWrite, replacing, write_text
-from anonrep.parameters import cell_text, check, look_up, read_yaml
+from anonrep.parameters import cell_text, check, given, look_up
 from anonrep.project import root
 
 RUNS = Path("build/runs")
@@ -119,8 +119,10 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
 def run(options: argparse.Namespace) -> None:
     """Execute a notebook and render it; ends the program with a message when something is wrong."""
     start = time.monotonic()
-    parameters = {key: read_yaml(value) for key, value in options.p} | {key: look_up(where) for key, where in options.k}
-    check(json.loads(options.notebook.read_text(encoding="utf-8")), options.notebook.name, parameters)
+    notebook = json.loads(options.notebook.read_text(encoding="utf-8"))
+    parameters = {key: given(notebook, key, text) for key, text in options.p}
+    parameters |= {key: look_up(where) for key, where in options.k}
+    check(notebook, options.notebook.name, parameters)
     runs = root() / RUNS
     executed, out = runs / f"{options.name}.ipynb", options.html or runs / f"{options.name}.html"
     traceback = execute(options.notebook, executed, parameters)
@@ -159,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     two = commands.add_parser("run", help="execute a notebook and render it to HTML")
     two.add_argument("notebook", type=Path)
     two.add_argument("--as", dest="name", required=True, help=f"names {RUNS}/NAME.ipynb and NAME.html")
-    two.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "YAML"), help="a parameter")
+    two.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a parameter")
     two.add_argument("-k", nargs=2, action="append", default=[], metavar=("KEY", "FILE:dotted.key"), help="from a file")
     two.add_argument("--html", type=Path, metavar="OUT", help="where the HTML goes instead")
     two.add_argument("--title", help="the page's title; without one, the notebook's first heading")

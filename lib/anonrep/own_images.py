@@ -79,8 +79,8 @@ def check(data: Dataset, game: dict, config: dict, lam: float) -> None:
     """Raise ValueError (TypeError for an unknown number) for what would otherwise come to light after training."""
     GameConfig(**game)
     neighbours = FiniteConfig(**config).neighbours
-    if not lam >= 0 or f"{lam:g}" != str(lam):
-        raise ValueError(f"lambda {lam!r}; expected a number from 0 on, written as {lam:g}: files are named after it")
+    if type(lam) not in (int, float) or not lam >= 0 or f"{lam:g}" != str(lam):
+        raise ValueError(f"lambda {lam!r}; expected a number from 0, written like 0.5 or 2: files are named after it")
     for part in SPLITS[:2]:
         counts = np.bincount(data.subset(part).z)
         others = int(counts.sum() - counts.max())

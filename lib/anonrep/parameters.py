@@ -61,8 +61,26 @@ def refuse_number_like(name: str, value: object) -> None:
     raise ValueError(f"{name} is the text {value!r} to YAML, not a number: write {number!r} (0.01, not 1e-2)")
 
 
+def given(notebook: dict, key: str, text: str) -> object:
+    """The value that a command line gives for a parameter: the text itself where text is declared, else YAML.
+
+    A path may hold what YAML reads as a comment or a key: `/images #2`, `/data/a: b`.
+    """
+    return text if isinstance(declared(notebook).get(key), str) else read_yaml(text)
+
+
+def refuse_misfit(name: str, value: object, default: object) -> None:
+    """A value must be of the kind of the declared one; None fits everywhere, and anything where None is declared."""
+    kinds = {bool: (bool,), int: (int, float), float: (int, float)}.get(type(default), (type(default),))
+    if None in (value, default) or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))):
+        return
+    raise ValueError(
+        f"{name} is {value!r}, of type {type(value).__name__}; expected a value of the kind of {default!r}"
+    )
+
+
 def check(notebook: dict, name: str, parameters: dict[str, object]) -> None:
-    """Refuse what papermill only warns about or injects as text."""
+    """Refuse what papermill only warns about or injects as text, and values of another kind than those declared."""
     known = declared(notebook)
     if parameters and not known:
         raise ValueError(f"{name} has no cell tagged 'parameters', but was given {', '.join(parameters)}")
@@ -70,4 +88,6 @@ def check(notebook: dict, name: str, parameters: dict[str, object]) -> None:
     if unknown:
         raise ValueError(f"{name} declares no parameter {', '.join(unknown)}; it declares {', '.join(known)}")
     for key, value in parameters.items():
-        refuse_number_like(key, value)
+        if not isinstance(known[key], str):
+            refuse_number_like(key, value)
+        refuse_misfit(key, value, known[key])

@@ -115,6 +115,8 @@ def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) ->
 
 def check_excuses(despite: Collection[str]) -> None:
     """Raise ValueError for what is none of REFUSALS."""
+    if isinstance(despite, str):
+        raise ValueError(f"despite is the text {despite!r}; expected a list such as [{despite!r}]")
     if unknown := sorted(set(despite) - set(REFUSALS)):
         raise ValueError(f"despite names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
 

@@ -8,12 +8,14 @@ types and ranges stand in one place; a field of it that the file leaves out has 
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from anonrep import ferg_sources, perturbations
 from anonrep.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.attackers import Effort
 from anonrep.checks import (
+    NAME,
     Check,
     ParameterError,
     choice,
@@ -27,6 +29,7 @@ from anonrep.checks import (
     several,
     text,
     whole,
+    wrong,
 )
 from anonrep.elements import STOPS
 from anonrep.ferg import COUNTS, SPLIT_WAYS
@@ -45,6 +48,15 @@ lam = rule(
     "a number from 0, of at most six figures and written like 0, 0.5 or 2 (not 2.0): files are named after it",
 )
 writer = whole(0, WRITERS - 1)
+parts = rule(
+    lambda value: (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(part) is int and part > 0 for part in value)
+        and 100 * min(value) >= sum(value)
+    ),
+    "three whole numbers (train, validation, test), none less than a hundredth of their sum",
+)
 BASELINES = {  # what the settings of each mean: params.yaml, `audit`
     **dict.fromkeys([*OBJECTIVES, "gaussian_noise", "gaussian_blur"], several(lam)),
     "pixelate": several(whole(1)),
@@ -64,8 +76,9 @@ def check(params: object, where: object = "the parameters") -> None:
 def _schema(params: object) -> dict[str, Check]:
     """A check a section; where one section names things of another, what it may name is looked up there."""
     points = dict.fromkeys(_at(params, "names"), choice(_at(params, "lambdas")))
-    played = [name for name in _at(params, "variants") if name != "finite"]
-    game = {"seeds": several(whole()), "assessment": config(Effort), "game": config(GameConfig)}
+    # The pipeline's commands and files bear their names.
+    played = [name for name in _at(params, "variants") if name != "finite" and NAME.fullmatch(str(name))]
+    game = {"seeds": several(whole()), "assessment": config(Effort), "game": _game}
     finite = {
         "codes": several(field(FiniteConfig, "codes")),
         "assessment": config(Effort),
@@ -77,9 +90,9 @@ def _schema(params: object) -> dict[str, Check]:
         "data": group(
             {
                 "source": choice(SOURCES),
-                "size": whole(3, 500),  # a pen and its margin need three; the tablet has 500 units a side
+                "size": whole(7, 500),  # SSIM looks at seven pixels a side; the tablet has 500 units
                 "frame": choice(PENS),
-                "split": several(whole(1), length=3, distinct=False),
+                "split": parts,
                 "seed": whole(),
                 "standin_digits_per_writer": whole(10),
             }
@@ -87,12 +100,16 @@ def _schema(params: object) -> dict[str, Check]:
         "tasks": choice([["writer", "digit"]]),
         "lambdas": several(lam, most=STOPS, rising=True),  # each is a stop of the reports' sliders
         "names": several(choice([*_at(params, "games"), "finite"])),
-        "games": holding(several(choice(played)), "stabilised", "`finite` and the baselines begin with its phase (i)"),
+        "games": holding(
+            holding(several(choice(played)), "stabilised", "`finite` and the baselines begin with its phase (i)"),
+            "faithful",
+            "Fig. 2 and the reports show it",
+        ),
         # dvc.yaml names these two; whatever else is there is a game of somebody's own
         "variants": group(dict.fromkeys(["stabilised", *played], group(game)) | {"finite": group(finite)}),
         "baselines": group({"codes": several(whole(1)), "targets": several(writer)}),
         "asked": several(share, rising=True),
-        "held": several(whole(1), rising=True),
+        "held": holding(several(whole(1), rising=True), 1, "Fig. 2 is about one image"),
         "audit": group(
             {
                 "points": group(points, required=False),
@@ -109,7 +126,7 @@ def _schema(params: object) -> dict[str, Check]:
                         "size": whole(15, 256),  # three cells of edges a side; the real images have 256
                         "images": whole(COUNTS.size),
                         "artificial": whole(len(EXPRESSIONS)),
-                        "split_sizes": several(whole(1), length=3, distinct=False),
+                        "split_sizes": parts,
                         "seed": whole(),
                         "run": whole(1),
                         "gap": whole(),
@@ -119,8 +136,8 @@ def _schema(params: object) -> dict[str, Check]:
                 "targets": several(whole(0, len(CHARACTERS))),
                 "seeds": several(whole()),
                 "lam": lam,
-                "game": config(GameConfig),
-                "standard": config(GameConfig),
+                "game": _game,
+                "standard": _game,
                 "finite": group({"lam": lam, "config": config(FiniteConfig)}),
                 "assessment": config(Effort),
             }
@@ -130,12 +147,20 @@ def _schema(params: object) -> dict[str, Check]:
                 "lam": choice(_at(params, "lambdas")),  # the table's first row is the grid's own run
                 "seeds": several(choice(_at(params, "variants", "stabilised", "seeds"))),
                 "without": several(choice(_at(params, "ablation", "changes"))),
-                "changes": each(config(GameConfig)),
+                "changes": each(_game),
                 "assessment": config(Effort),
             }
         ),
         "assessment": config(Effort),
     }
+
+
+def _game(key: str, value: object) -> Iterator[str]:
+    """Fields of `GameConfig`; networks without a channel, which it lets pass, are none."""
+    yield from config(GameConfig)(key, value)
+    for name in ("channels", "adversary_channels"):
+        if isinstance(value, dict) and value.get(name) == 0:
+            yield wrong(f"{key}.{name}", 0, "at least 1")
 
 
 def _at(params: object, *path: str) -> list:
