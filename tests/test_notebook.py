@@ -249,6 +249,8 @@ def test_what_came_from_data_stays_text(tmp_path, hide_code):
     outputs = [
         new_output("display_data", data={"text/html": table, "text/plain": HOSTILE}),
         new_output("display_data", data={"text/plain": HOSTILE}),
+        new_output("display_data", data={"text/markdown": f"The best attacker, {HOSTILE}, finds **1 %**."}),
+        new_output("display_data", data={"text/markdown": HOSTILE}),
         new_output("stream", name="stdout", text=HOSTILE),
         new_output("stream", name="stderr", text=HOSTILE),
         new_output("error", ename="ValueError", evalue=HOSTILE, traceback=[HOSTILE]),

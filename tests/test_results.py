@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from anonrep import plots, report, results
+from anonrep import plots, report, report_finite, results
 from anonrep.dataset import Dataset
 from anonrep.files import write_json
 
@@ -238,6 +238,33 @@ def test_the_headline_says_the_flattering_number_and_the_honest_one(table, rows)
     assert "reads 85.0 %" in text
     assert "One seed; this lambda" in text
     assert "picked after the fact" in text
+
+
+def test_the_headline_says_what_the_whole_suite_found_where_only_one_seed_faced_it(table, rows):
+    text = headline(table[table.lam == 0], rows, kept=0, naturalness=0)
+    accuracy, *_ = results.tables(rows)
+    mine = accuracy[(accuracy.variant == "stabilised") & (accuracy.lam == 0) & (accuracy.task == "writer")]
+    first = mine[mine.seed == 0]
+    most = first.loc[first.accuracy.idxmax()]
+    assert f"; on seed 0, which faces the whole suite, `{most.attacker}` reaches {100 * most.accuracy:.1f} %." in text
+    assert "whole suite" not in headline(table, rows)  # one seed: the same number again
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_the_finite_release_promises_holds_for_the_worst_of_its_seeds(table, seeds):
+    rows = [
+        {"method": "finite", "codebook": 20, "lam": 2, "seed": seed, "m": m, "used": 9, "n": 1000, "delta": 0.05}
+        | {"bound": bound * m**0.5, "validation_bound": 0.1, "worst_attacker": 0.02 + seed / 100}
+        | {"utility": 0.98, "naturalness": 0.97}
+        for seed, bound in enumerate([0.08, 0.11, 0.09][:seeds])
+        for m in (1, 4)
+    ]
+    text = report_finite.headline(pd.DataFrame(rows), table, 20, private="writer", kept="digit")
+    one, four, reached = ("8.0 %", "16.0 %", "2.0 %") if seeds == 1 else ("11.0 %", "22.0 %", "4.0 %")
+    assert f"names the writer in more than {one}** of released images" in text
+    assert f"at most {four} for 4 images." in text
+    assert f"the best of our attackers reached {reached})" in text
+    assert ("the greatest" in text) == (seeds > 1)
 
 
 def test_the_headline_admits_that_nothing_keeps_enough(table, rows):

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -30,7 +31,7 @@ def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _two_lines(name: str) -> str:
-    return f"<small>{name.replace(', ', '<br>')}</small>"
+    return f"<small>{escape(name).replace(', ', '<br>')}</small>"
 
 
 def before_and_after(
@@ -77,13 +78,13 @@ def readout(found: Artefacts, before: Numbers, after: Numbers | None, collapsed:
     body = ""
     for mark, label, values in lines:
         cells = "".join(map(number.format, values))
-        body += f'<tr><td style="{top}">{mark}</td><td style="{top} 4px">{label}</td>{cells}</tr>'
+        body += f'<tr><td style="{top}">{mark}</td><td style="{top} 4px">{escape(label)}</td>{cells}</tr>'
     return f'<table style="line-height:1.35">{body}</table>{note(verdict(found, after, collapsed))}'
 
 
 def _value(numbers: Numbers, field: str) -> str:
     value = getattr(numbers, field)
-    name = f"<br><small>{numbers.attacker}</small>" if field == "worst" else ""
+    name = f"<br><small>{escape(str(numbers.attacker))}</small>" if field == "worst" else ""
     return "–" if value is None else percent(value) + name
 
 

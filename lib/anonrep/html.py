@@ -67,6 +67,7 @@ class Exporter(HTMLExporter):
         """The usual ones and ours."""
         yield from super().default_filters()
         yield ("figure", figure)
+        yield ("said", self.said)
         yield ("tex", lambda text: equation(text.strip().strip("$")))
 
     def markdown2html(self, context, source: str) -> str:
@@ -76,6 +77,10 @@ class Exporter(HTMLExporter):
         return MarkdownWithMath(renderer=renderer).render(source)
 
     markdown2html.jinja_pass_arg = HTMLExporter.markdown2html.jinja_pass_arg
+
+    def said(self, source: str) -> str:
+        """Markdown that code put together: what came from data in it is text, and no element of the page."""
+        return MarkdownWithMath(renderer=Renderer(self.headings, escape=True)).render(source)
 
 
 class Renderer(IPythonRenderer):
