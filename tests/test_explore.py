@@ -388,6 +388,12 @@ def test_a_release_that_is_not_there_is_named_and_another_seed_still_works(tree,
     assert pictures(pad.answer.value)
 
 
+def test_where_the_variant_asked_for_was_never_trained_the_first_one_is_shown(tree):
+    explorer = Explorer(opened(tree), "somebody's own")
+    assert explorer.variant.value == explorer.variant.options[0] == explorer.run.variant
+    assert pictures(explorer.pictures.value)
+
+
 def test_weights_that_are_not_there_are_named_where_they_are_needed(tree, tmp_path):
     folder = shutil.copytree(tree, tmp_path / "project")
     (folder / "models/stabilised/start/seed-0.json").unlink()

@@ -54,6 +54,11 @@ def test_what_was_cut_short_comes_back_from_the_copy(folder, keep):
     assert (folder / DAMAGED).read_bytes() == WHOLE[:keep]
 
 
+def test_without_a_lock_nothing_is_said_of_metrics(folder):
+    (folder / DONE).unlink(missing_ok=True)
+    assert changed_metrics(folder) == []
+
+
 def test_a_digit_that_turned_in_the_metrics_is_named_with_its_stage(folder):
     metrics = folder / "reports/metrics/fig2.json"
     write_json(metrics, [{"accuracy": 0.089}])

@@ -103,3 +103,17 @@ def test_a_second_run_updates_and_keeps_the_cache(project):
     (project / "lib/c.py").unlink()
     workspace.make(project, "quick", copy)
     assert not (copy / "lib/c.py").exists()
+
+
+def test_what_somebody_put_beside_the_notebooks_stays(project, tmp_path):
+    (project / "notebooks/explore.ipynb").write_text("{}")
+    (tmp_path / "elsewhere").mkdir()
+    copy = project / "build/quick"
+    workspace.make(project, "quick", copy)
+    (copy / "notebooks/mine.ipynb").write_text("mine")
+    for place in ("notebooks", "lib"):
+        (copy / place / "link").symlink_to(tmp_path / "elsewhere")
+    workspace.make(project, "quick", copy)
+    assert sorted(path.name for path in (copy / "notebooks").iterdir()) == ["explore.ipynb", "link", "mine.ipynb"]
+    assert not (copy / "lib/link").exists()
+    assert (tmp_path / "elsewhere").is_dir()

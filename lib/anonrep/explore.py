@@ -32,8 +32,9 @@ class Explorer(VBox):
     def __init__(self, found: Artefacts, variant: str, *, setting: str = "full") -> None:
         self.found, self.setting, self.curves, self.raw = found, setting, {}, found.numbers("raw")
         width, wrap = Layout(width="200px"), Layout(flex_flow="row wrap")
-        self.variant = Dropdown(options=found.variants, value=variant, description="variant", layout=width)
-        self.seed = Dropdown(options=found.seeds(variant), description="seed", layout=width)
+        first = variant if variant in found.variants else found.variants[0]
+        self.variant = Dropdown(options=found.variants, value=first, description="variant", layout=width)
+        self.seed = Dropdown(options=found.seeds(first), description="seed", layout=width)
         people = [ALL, *range(found.data.n_private)]
         self.person = Dropdown(options=people, value=0, description=found.private, layout=width)
         self.kept = Dropdown(options=[ALL, *found.values], description=found.kept, layout=width)

@@ -110,7 +110,7 @@ def changed_metrics(folder: Path) -> list[str]:
 
     A digit that turned into another one is no damage that JSON could show.
     """
-    if not is_whole(folder / DONE):
+    if not (folder / DONE).exists() or not is_whole(folder / DONE):
         return []
     stages, _ = load(str(folder / DONE), schema=COMPILED_LOCKFILE_SCHEMA)
     said = []

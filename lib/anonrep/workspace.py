@@ -60,11 +60,14 @@ def make(project: Path, setting: str, folder: Path) -> None:
             subprocess.run([*dvc, "config", "--quiet", f"core.{option}", "false"], **quiet)
     for name in COPIED:  # after `dvc init`, which writes a .dvcignore of its own
         if (project / name).exists():
-            _copy(project / name, folder / name)
+            _copy(project / name, folder / name, mirror=name != "notebooks")  # somebody may keep own ones there
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Mirror a file or a folder, and touch only what differs: DVC hashes again what has a new time."""
+def _copy(source: Path, target: Path, mirror: bool = True) -> None:
+    """Copy a file or a folder, and touch only what differs: DVC hashes again what has a new time.
+
+    With `mirror` what is not in the folder goes from the copy.
+    """
     if source.is_file():
         if not target.is_file() or not filecmp.cmp(source, target, shallow=False):
             write_bytes(target, source.read_bytes())
@@ -72,11 +75,11 @@ def _copy(source: Path, target: Path) -> None:
         return
     names = [path.name for path in source.iterdir()]
     kept = set(names) - PASSING(str(source), names)
-    for gone in target.iterdir() if target.is_dir() else ():
+    for gone in target.iterdir() if mirror and target.is_dir() else ():
         if gone.name not in kept:
-            shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+            shutil.rmtree(gone) if gone.is_dir() and not gone.is_symlink() else gone.unlink()
     for name in kept:
-        _copy(source / name, target / name)
+        _copy(source / name, target / name, mirror)
 
 
 def _write_changed(path: Path, text: str) -> None:
