@@ -30,7 +30,7 @@ test: .venv/installed ## the tests, with lint among them
 lint: .venv/installed ## style and layout of code and notebooks
 	@ruff check && ruff format --check
 
-bench: .venv/installed ## what the library costs beside plain PyTorch, PIL and DVC, in about twenty minutes
+bench: .venv/installed ## what the library costs beside plain PyTorch, PIL and DVC, in most of an hour
 	@TQDM_DISABLE=1 python -m bench
 
 drill: .venv/installed ## kill the pipeline twenty times and compare what comes of it, in about twenty minutes

@@ -1,54 +1,107 @@
-"""The command line: prints the table, writes bench.json and growth.json, draws the growth."""
+"""The command line: prints the table, writes bench.json and growth.json, draws the growth.
+
+A measure that is asked for by name takes the place of its row alone.
+"""
 
 import argparse
 import os
-from collections.abc import Callable
-from dataclasses import replace
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 from anonrep import plots
-from anonrep.files import write_json
+from anonrep.files import read_json, write_json
 from anonrep.game import GameConfig
 from anonrep.project import root
 from bench import games, growth, judging, pipeline, reading
-from bench.timing import cores, row
+from bench.timing import Pairs, cores, row
 
 METRICS = Path("reports", "metrics")
 SHORT = {"pixel_epochs": 9, "fidelity_epochs": 1, "warm_up_epochs": 1, "private_epochs": 3}  # of the growth's games
 
 
-def measures(params: dict) -> dict[str, Callable[[], dict]]:
-    """What is measured, by a short name: each gives a row."""
+@dataclass(frozen=True)
+class Measure:
+    """What is measured, how, and how `timing.row` is to take it."""
+
+    name: str
+    pairs: Callable[[], Pairs]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict:
+        """Measure it."""
+        return row(self.name, self.pairs(), **self.options)
+
+
+def measures(params: dict) -> dict[str, Measure]:
+    """The measures by a short name."""
     config, lambdas = GameConfig(**params["variants"]["stabilised"]["game"]), params["lambdas"]
-    seeds, steps = range(cores()), 6
+    seeds, steps, few = range(cores()), 6, {"runs": 3, "warm_up": 0}
+    sweep = f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps"
+    stages = f"the smoke pipeline, {cores()} stages at a time against one"
     return {
-        "training": lambda: row("training a step: a game a core, against one on all cores", games.training(config)),
-        "step": lambda: row("training a step: one thread each", games.training_step(config), runs=9),
-        "rate": lambda: row(
-            "training's share of the rate of matrix products", games.floating_point_rate(config), unit="GFLOP/s"
+        "training": Measure("training a step: a game a core, against one on all cores", lambda: games.training(config)),
+        "step": Measure("training a step: one thread each", lambda: games.training_step(config), {"runs": 9}),
+        "rate": Measure(
+            "training's share of the rate of matrix products",
+            lambda: games.floating_point_rate(config),
+            {"unit": "GFLOP/s"},
         ),
-        "sweep": lambda: row(
-            f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps",
-            games.sweep(config, lambdas, steps, seeds),
-            runs=3,
-            warm_up=0,
-        ),
-        "rendering": lambda: row("rendering 600 digits", reading.rendering()),
-        "ferg": lambda: row(f"reading 2000 FERG images on {cores()} cores", reading.ferg(), runs=9),
-        "assessment": lambda: row("assessment by one attacker of each kind", judging.assessment()),
-        "no-op": lambda: row(
-            "no-op dvc repro, against all stages with hollow commands", pipeline.no_op(), runs=3, warm_up=0
-        ),
+        "sweep": Measure(sweep, lambda: games.sweep(config, lambdas, steps, seeds), few),
+        "rendering": Measure("rendering 600 synthetic digits", reading.rendering),
+        "ferg": Measure(f"reading 2000 synthetic FERG images on {cores()} cores", reading.ferg, {"runs": 9}),
+        "assessment": Measure("assessment by one attacker of each kind", judging.assessment),
+        "no-op": Measure("no-op dvc repro, against all stages with hollow commands", pipeline.no_op, few),
+        "stages": Measure(stages, pipeline.side_by_side, few),
     }
+
+
+def said(rows: Sequence[dict], grown: Sequence[dict]) -> str:
+    """What the README says of both files."""
+    lines = [
+        "| measure | times faster, or share | least to greatest | ours | other |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {one['name']} | {one['ratio']:.2f} | {one['low']:.2f} to {one['high']:.2f} "
+        f"| {one['ours']:.3g} {one['unit']} | {one['other']:.3g} {one['unit']} |"
+        for one in rows
+    ]
+    table, costs = pd.DataFrame(grown), []
+    for what, parts in table.groupby("grows", sort=False):
+        ends = {work: part.iloc[[0, -1]] for work, part in parts.groupby("work", sort=False)}
+        times = (f"{end.seconds.iloc[1] / end.seconds.iloc[0]:.1f} times for {work}" for work, end in ends.items())
+        costs.append(f"{parts['size'].max() / parts['size'].min():g} times the {what} cost " + " and ".join(times))
+    most = " and ".join(f"{part.memory.max():.0f} MB for {work}" for work, part in table.groupby("work", sort=False))
+    steep = {work: slope for (work, what), slope in growth.slopes(grown).items() if what == "images" and slope > 1.1}
+    pairs = "".join(
+        f" Of images, {work} costs the power {slope:.2f}: support vectors and neighbours look at pairs."
+        for work, slope in steep.items()
+    )
+    text = (
+        f"{'; '.join(costs)}.{pairs} A process needs at most {most} beyond what it begins with, at any of these sizes."
+    )
+    return "\n".join(lines) + "\n\n" + textwrap.fill(text, 120)
+
+
+def merged(path: Path, rows: Sequence[dict], names: Sequence[str]) -> list[dict]:
+    """The rows of a file with `rows` in the place of theirs, those of measures that there are, in order.
+
+    Each row is a ratio taken in one run, whenever that was.
+    """
+    known = {row["name"]: row for row in [*(read_json(path) if path.exists() else []), *rows]}
+    return [known[name] for name in names if name in known]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("only", nargs="*", help="short names of measures, or growth; without any, all, and files")
+    parser.add_argument("only", nargs="*", help="short names of measures, or growth; without any, all")
     folder = root()
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     known, only = measures(params), parser.parse_args(arguments).only
@@ -56,20 +109,18 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no measure {', '.join(sorted(unknown))}; there are {', '.join(known)} and growth")
     if os.getloadavg()[0] > 0.5:
         print("THIS MACHINE IS BUSY. Threads that wait for one another suffer most: do not quote training and sweep.")
-    rows = []
+    rows, path = [], folder / METRICS / "bench.json"
     for name in [name for name in known if name in (only or known)]:
-        rows.append(known[name]())
+        rows.append(known[name].row())
         print(f"{name}: {rows[-1]['ratio']:.2f}", flush=True)
+        write_json(path, merged(path, rows, [one.name for one in known.values()]))
     if rows:
         print(pd.DataFrame(rows).to_string(index=False))
-    grown = []
     if not only or "growth" in only:
         game = params["variants"]["stabilised"]["game"]
         grown = growth.growth(replace(GameConfig(**game), **SHORT))
         print(pd.DataFrame(grown).to_string(index=False))
         print("exponents:", {" ".join(what): round(slope, 2) for what, slope in growth.slopes(grown).items()})
-    if not only:
-        write_json(folder / METRICS / "bench.json", rows)
         write_json(folder / METRICS / "growth.json", grown)
         plots.save(growth.figure(grown), folder / "reports" / "figures" / "growth")
 

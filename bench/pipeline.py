@@ -1,10 +1,11 @@
-"""`dvc repro` where there is nothing to do."""
+"""The pipeline: `dvc repro` where there is nothing to do, and stages side by side."""
 
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -12,7 +13,7 @@ import yaml
 from anonrep import workspace
 from anonrep.files import write_text
 from anonrep.project import root
-from bench.timing import Pairs, seconds
+from bench.timing import Pairs, cores, seconds
 
 
 def no_op(setting: str | None = None) -> Pairs:
@@ -35,6 +36,24 @@ def no_op(setting: str | None = None) -> Pairs:
             yield seconds(_repro, copy), every
 
 
+def side_by_side(setting: str = "smoke", change: Callable[[str], str] = str) -> Pairs:
+    """Seconds of `repro.sh` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
+
+    `change` is made to the text of dvc.yaml first.
+    """
+    while True:
+        yield tuple(_from_nothing(setting, change, jobs) for jobs in (cores(), 1))
+
+
+def _from_nothing(setting: str, change: Callable[[str], str], jobs: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy")
+        workspace.make(root(), setting, copy)
+        write_text(copy / "dvc.yaml", change((copy / "dvc.yaml").read_text(encoding="utf-8")))
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # of dvc and python
+        return seconds(_run, [str(root() / "repro.sh")], copy, PATH=path, JOBS=str(jobs))
+
+
 def hollow(text: str) -> str:
     """A dvc.yaml whose stages leave an empty JSON object in the place of each output."""
     pipeline = yaml.safe_load(text)
@@ -49,6 +68,12 @@ def hollow(text: str) -> str:
 
 
 def _repro(folder: Path, *options: str) -> None:
-    command = [sys.executable, "-m", "dvc", "repro", "--quiet", *options]
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(folder.parent / "site")}
-    subprocess.run(command, cwd=folder, check=True, env=environment)
+    _run([sys.executable, "-m", "dvc", "repro", "--quiet", *options], folder)
+
+
+def _run(command: Sequence[str], folder: Path, **variables: str) -> None:
+    """Run it in `folder` and say nothing; raises RuntimeError with the end of what it said if it fails."""
+    own = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(folder.parent / "site")}
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **own, **variables}, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")

@@ -103,12 +103,21 @@ def cost(work: Callable, *arguments: object) -> tuple[float, float]:
 
 def _cost(work: Callable, arguments: Sequence[object]) -> tuple[float, float]:
     with as_in_a_stage():
+        forget_peak()
         before = peak()
         taken = seconds(work, *arguments)
         return taken, peak() - before
 
 
+def forget_peak() -> None:
+    """From here on `peak` is about what is held now: what importing took for a moment would hide what work takes."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak() -> float:
-    """MB that this process has held at most: Linux's VmHWM. What getrusage says a child inherits from its parent."""
+    """MB that this process has held at most since `forget_peak`: Linux's VmHWM.
+
+    What getrusage says a child inherits from its parent.
+    """
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from bench import games, growth, judging, pipeline, reading, textbook, timing
 from bench.__main__ import main, measures
 
 from anonrep import ferg_reader, ferg_standin
-from anonrep.files import read_json
+from anonrep.files import read_json, write_json
 from anonrep.game import GameConfig
 from anonrep.images import to_bytes, to_tensor
 from anonrep.pendigits import render
@@ -36,6 +36,7 @@ MEASURES = {
     "ferg": lambda: reading.ferg(42),
     "assessment": lambda: judging.assessment(300, 1, 5),
     "no-op": lambda: pipeline.no_op("smoke"),
+    "stages": lambda: pipeline.side_by_side("smoke", pipeline.hollow),
 }
 
 
@@ -134,6 +135,14 @@ def test_the_memory_of_a_piece_of_work_is_its_own_whatever_was_held_before():
     assert held.all()
     assert little < 20
     assert 180 < much < 220
+    (_, more), (_, again) = (timing._cost(work, (25_000_000,)) for work in (and_gone, np.ones))
+    assert 550 < more < 600
+    assert 180 < again < 220
+
+
+def and_gone(size):
+    """Three times as much for a moment as it gives back."""
+    return np.ones(2 * size)[:size].copy()
 
 
 def test_hollow_stages_keep_what_they_depend_on():
@@ -169,16 +178,50 @@ def test_growth_has_three_sizes_of_each_and_a_figure():
     assert len(growth.figure(rows).axes) == 2
 
 
-def test_only_the_whole_bench_writes_files(tmp_path, monkeypatch, capsys):
+@dataclass
+class Known:
+    """A measure that was taken before."""
+
+    name: str
+    ratio: float
+
+    def row(self):
+        return {"name": self.name, "ratio": self.ratio}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A project whose bench has two measures, and no growth to speak of."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
-    rows = [{"name": "first", "ratio": 2.0}, {"name": "second", "ratio": 3.0}]
     monkeypatch.setattr("bench.__main__.root", lambda: tmp_path)
-    monkeypatch.setattr("bench.__main__.measures", lambda params: {row["name"]: lambda row=row: row for row in rows})
+    monkeypatch.setattr(
+        "bench.__main__.measures", lambda params: {name: Known(name, 2.0) for name in ("first", "second")}
+    )
     monkeypatch.setattr("bench.growth.growth", lambda config: GROWN)
+    return tmp_path
+
+
+def test_what_was_measured_is_kept_when_something_fails_later(folder, monkeypatch):
+    def growth(config):
+        raise RuntimeError("collapsed")
+
+    monkeypatch.setattr("bench.growth.growth", growth)
+    with pytest.raises(RuntimeError, match="collapsed"):
+        main([])
+    assert [row["name"] for row in read_json(folder / "reports/metrics/bench.json")] == ["first", "second"]
+    assert not (folder / "reports/metrics/growth.json").exists()
+
+
+def test_the_whole_bench_writes_files_and_a_part_its_own_rows(folder, capsys):
+    main([])
+    assert read_json(folder / "reports/metrics/growth.json") == GROWN
+    assert {path.name for path in (folder / "reports/figures").iterdir()} == {"growth.svg", "growth.png"}
+    (folder / "reports/metrics/growth.json").unlink()
+    path = folder / "reports/metrics/bench.json"
+    rows = read_json(path)
+    write_json(path, [{"name": "gone", "ratio": 9.0}, {**rows[1], "ratio": 7.0}, {**rows[0], "ratio": 7.0}])
+    capsys.readouterr()
     main(["second"])
     assert "first" not in capsys.readouterr().out
-    assert not (tmp_path / "reports").exists()
-    main([])
-    assert read_json(tmp_path / "reports/metrics/bench.json") == rows
-    assert read_json(tmp_path / "reports/metrics/growth.json") == GROWN
-    assert {path.name for path in (tmp_path / "reports/figures").iterdir()} == {"growth.svg", "growth.png"}
+    assert read_json(path) == [{"name": "first", "ratio": 7.0}, {"name": "second", "ratio": 2.0}]
+    assert not (folder / "reports/metrics/growth.json").exists()
