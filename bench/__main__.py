@@ -72,6 +72,10 @@ def said(rows: Sequence[dict], grown: Sequence[dict]) -> str:
         f"| {one['ours']:.3g} {one['unit']} | {one['other']:.3g} {one['unit']} |"
         for one in rows
     ]
+    return "\n".join(lines) + ("\n\n" + textwrap.fill(_growth(grown), 120) if grown else "")
+
+
+def _growth(grown: Sequence[dict]) -> str:
     table, costs = pd.DataFrame(grown), []
     for what, parts in table.groupby("grows", sort=False):
         ends = {work: part.iloc[[0, -1]] for work, part in parts.groupby("work", sort=False)}
@@ -83,10 +87,9 @@ def said(rows: Sequence[dict], grown: Sequence[dict]) -> str:
         f" Of images, {work} costs the power {slope:.2f}: support vectors and neighbours look at pairs."
         for work, slope in steep.items()
     )
-    text = (
+    return (
         f"{'; '.join(costs)}.{pairs} A process needs at most {most} beyond what it begins with, at any of these sizes."
     )
-    return "\n".join(lines) + "\n\n" + textwrap.fill(text, 120)
 
 
 def merged(path: Path, rows: Sequence[dict], names: Sequence[str]) -> list[dict]:
