@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from bench.__main__ import measures, said
 
 from anonrep import report, report_ferg, report_finite, results_ferg
 from anonrep.files import read_json
@@ -54,6 +55,18 @@ def test_what_is_said_of_faces_is_printed_by_the_code_and_named_synthetic():
     assert " ".join(text[1].split()) == " ".join(" ".join(said).split())
     if {row["source"] for row in rows} == {"standin"}:
         assert "**a synthetic stand-in**" in (ROOT / "README.md").read_text()
+
+
+def test_what_is_said_of_costs_is_printed_by_the_code():
+    metrics = ROOT / "reports" / "metrics"
+    text = re.search(r"<!-- bench.*?-->\n(.*?)\n<!-- /bench -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert text, "README.md has no bench between its two comments"
+    rows, growth = read_json(metrics / "bench.json"), metrics / "growth.json"
+    assert text[1] == said(rows, read_json(growth) if growth.exists() else [])
+    names = [one.name for one in measures(yaml.safe_load((ROOT / "params.yaml").read_text())).values()]
+    cores = r"\d+ (cores|seeds|stages)"  # of the machine that measured
+    shown, known = ([re.sub(cores, r"\1", name) for name in some] for some in ([one["name"] for one in rows], names))
+    assert shown == [name for name in known if name in shown]
 
 
 def test_the_committed_faces_reach_what_was_to_be_reached():
