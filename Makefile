@@ -1,7 +1,6 @@
 # `make` lists the targets. PYTHON makes the environment, JOBS stages run side by side.
 PYTHON ?= python3
 JOBS ?= 2
-export JOBS
 export DVC_NO_ANALYTICS = 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -12,12 +11,12 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
 repro: .venv/installed ## install, run the whole pipeline, say where the report is
-	@./repro.sh
+	@python -m anonrep.repro --jobs $(JOBS)
 	@echo "the report: $(CURDIR)/reports/index.html"
 
 quick: .venv/installed ## the same at a small setting, in build/quick
 	@python -m anonrep.workspace quick build/quick
-	@cd build/quick && ANONREP_DATA="$${ANONREP_DATA:-$(CURDIR)/../shared/data}" "$(CURDIR)/repro.sh"
+	@cd build/quick && ANONREP_DATA="$${ANONREP_DATA:-$(CURDIR)/../shared/data}" python -m anonrep.repro --jobs $(JOBS)
 	@echo "the quick report: $(CURDIR)/build/quick/reports/index.html"
 
 report: .venv/installed ## build the HTML reports again from the results that are there

@@ -37,7 +37,7 @@ def no_op(setting: str | None = None) -> Pairs:
 
 
 def side_by_side(setting: str = "smoke", change: Callable[[str], str] = str) -> Pairs:
-    """Seconds of `repro.sh` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
+    """Seconds of `anonrep.repro` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
 
     `change` is made to the text of dvc.yaml first.
     """
@@ -50,8 +50,7 @@ def _from_nothing(setting: str, change: Callable[[str], str], jobs: int) -> floa
         copy = Path(folder, "copy")
         workspace.make(root(), setting, copy)
         write_text(copy / "dvc.yaml", change((copy / "dvc.yaml").read_text(encoding="utf-8")))
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # of dvc and python
-        return seconds(_run, [str(root() / "repro.sh")], copy, PATH=path, JOBS=str(jobs))
+        return seconds(_run, [sys.executable, "-m", "anonrep.repro", "--jobs", str(jobs)], copy)
 
 
 def hollow(text: str) -> str:
@@ -71,9 +70,9 @@ def _repro(folder: Path, *options: str) -> None:
     _run([sys.executable, "-m", "dvc", "repro", "--quiet", *options], folder)
 
 
-def _run(command: Sequence[str], folder: Path, **variables: str) -> None:
+def _run(command: Sequence[str], folder: Path) -> None:
     """Run it in `folder` and say nothing; raises RuntimeError with the end of what it said if it fails."""
     own = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(folder.parent / "site")}
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **own, **variables}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")

@@ -2,8 +2,8 @@
 
     python tests/drill.py --kills 20 --seed 0
 
-One smoke workspace runs undisturbed. In another `repro.sh` is killed, now with SIGKILL to its process group and now
-with SIGINT as from Ctrl-C, after a random number of seconds, and started again at once, until it has been killed as
+One smoke workspace runs undisturbed. In another `anonrep.repro` is killed, now with SIGKILL to its process group and
+now with SIGINT as from Ctrl-C, after a random number of seconds, and started again at once, until it has been killed as
 often as asked. After each kill every artefact that is there must be whole. A run that comes to its end first is
 compared and forgotten, and the next one starts from nothing. At last it runs to the end, and both workspaces must hold
 the same.
@@ -116,14 +116,13 @@ def done(folder: Path) -> dict:
 
 
 def start(folder: Path, log: Path, jobs: int) -> psutil.Popen:
-    """`repro.sh` in a process group of its own, and what it says added to `log`."""
+    """`anonrep.repro` in a process group of its own, and what it says added to `log`."""
     own = {f"DVC_{name}_DIR": str(folder.parent / "dvc") for name in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     library = os.pathsep.join(filter(None, [str(ROOT / "lib"), os.environ.get("PYTHONPATH")]))
-    settings = {**own, "PATH": path, "PYTHONPATH": library, "JOBS": str(jobs), "DVC_NO_ANALYTICS": "1"}
+    settings = {**own, "PYTHONPATH": library, "DVC_NO_ANALYTICS": "1"}
     with log.open("ab") as output:
         return psutil.Popen(
-            [str(ROOT / "repro.sh")],
+            [sys.executable, "-m", "anonrep.repro", "--jobs", str(jobs)],
             cwd=folder,
             env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,

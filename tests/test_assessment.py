@@ -223,6 +223,27 @@ def test_the_best_on_validation_is_chosen_wherever_it_stands(order):
     assert rows[0]["accuracy"] == 1
 
 
+def test_each_different_image_is_looked_at_once_and_all_get_its_belief():
+    seen = []
+
+    class Watching(NearestMean):
+        def predict_proba(self, images):
+            seen.append(images)
+            return super().predict_proba(images)
+
+    data = carrying()
+    pictures = data.images[:7]
+    shown = replace(data, images=pictures[np.random.default_rng(0).integers(0, 7, len(data))])
+    train, validation, test = parts(shown, shown.z)
+    watching, _ = attack({"watching": [Watching()]}, train, validation, test)
+    assert [len(np.unique(images, axis=0)) for images in seen] == [len(images) for images in seen] == [7, 7]
+    directly = NearestMean().fit(*train).predict_proba(test[0])
+    np.testing.assert_array_equal(watching.test.argmax(1), directly.argmax(1))
+    for picture in pictures:
+        same = (test[0] == picture).all((1, 2))
+        assert len(np.unique(watching.test[same], axis=0)) == 1
+
+
 def test_labels_of_test_images_are_not_looked_at():
     train, validation, test = parts(carrying(500), carrying(500).z)
     attackers = {"trees": ATTACKERS["trees"], "mine": [NearestMean()], "neighbours": ATTACKERS["neighbours"]}

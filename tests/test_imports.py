@@ -60,7 +60,7 @@ ALLOWED = {
     },
     "views": {"dataset", "images", "networks", "pretraining"},
     "content": {"dataset", "gradients", "images", "seeds", "views"},
-    "finite": {"code_encoder", "dataset", "losses", "networks", "seeds", "views"},
+    "finite": {"code_encoder", "dataset", "losses", "networks", "precision", "seeds", "views"},
     # what a release is worth
     "network_attacker": {"images", "networks", "precision", "seeds", "weights"},
     "attackers": {"network_attacker"},
@@ -252,6 +252,7 @@ ALLOWED = {
     "notebook": {"files", "html", "parameters", "project"},
     "workspace": {"checks", "files", "project"},
     "resume": {"files", "project"},
+    "repro": {"project", "resume", "schema"},
     "checks": {"parameters"},
     "schema": {
         "adversaries",

@@ -27,6 +27,7 @@ from anonrep.code_encoder import CodeEncoder
 from anonrep.dataset import Dataset
 from anonrep.losses import mutual_information, negative_entropy
 from anonrep.networks import Autoencoder
+from anonrep.precision import fast
 from anonrep.seeds import seeded_initialisation, torch_generator
 from anonrep.views import View, views
 
@@ -95,7 +96,7 @@ def _soft_codes(encoder: CodeEncoder, view: View, index: Tensor, temperature: fl
     n, sizes = len(index), (len(view.copies), len(view.copies), view.look_alikes.shape[1])
     one, two, which = (torch.randint(size, (n,), generator=generator).to(index.device) for size in sizes)
     features = view.copies[one, index], view.copies[two, view.look_alikes[index, which]]
-    return [(encoder.head(part) / temperature).softmax(1) for part in features]
+    return [(fast(encoder.head, part) / temperature).softmax(1) for part in features]
 
 
 def train(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, generator: torch.Generator) -> list[dict]:

@@ -30,7 +30,7 @@ def large_network(height: int, width: int, classes: int) -> nn.Module:
         *[nn.Conv2d(1, 32, 5, stride=2, padding=2), nn.ReLU()],
         *[nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)],
         *[nn.Conv2d(64, 96, 3, padding=1), nn.ReLU()],
-        *[nn.Dropout2d(0.3), Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Dropout(0.4), nn.Linear(256, classes)],
+        *[nn.Dropout2d(0.2), Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, classes)],
     )
 
 

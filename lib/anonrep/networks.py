@@ -13,6 +13,15 @@ def _halved(size: int) -> int:
     return (size + 1) // 2  # what a 3 x 3 convolution of stride 2 and padding 1 leaves
 
 
+def _cropped(image: Tensor, height: int, width: int) -> Tensor:
+    """(B, C, H, W) without what it is too high and too wide, at the end of its rows and columns.
+
+    As padding by less than nothing: its gradient keeps the channels-last layout, that of a slice does not, and the
+    layers before it would take twice as long.
+    """
+    return nn.functional.pad(image, (0, width - image.shape[3], 0, height - image.shape[2]))
+
+
 class ToOneChannel(nn.ConvTranspose2d):
     """A transposed convolution to one channel, as a matrix product and a sum of overlapping patches.
 
@@ -80,8 +89,8 @@ class Autoencoder(nn.Module):
         """An image for each row of `hidden`: (B, 1, H, W) in [0, 1]."""
         middle, low = self.sizes[1], self.sizes[2]
         image = self.expand(hidden).unflatten(1, (*low, -1)).permute(0, 3, 1, 2)
-        image = self.upper(image)[:, :, : middle[0], : middle[1]]
-        image = self.lower(image)[:, :, : self.sizes[0][0], : self.sizes[0][1]]
+        image = _cropped(self.upper(image), *middle)
+        image = _cropped(self.lower(image), *self.sizes[0])
         return image.float().sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:

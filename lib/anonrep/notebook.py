@@ -19,6 +19,9 @@ from anonrep.files import CannotWrite, replacing, write_text
 from anonrep.parameters import cell_text, check, given, look_up
 from anonrep.project import root
 
+# jsonschema tries to import a grammar of web addresses, which no notebook's schema asks for: a second of every stage.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 RUNS = Path("build/runs")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ENVIRONMENT = {

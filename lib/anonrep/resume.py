@@ -1,4 +1,4 @@
-"""What a killed pipeline leaves in DVC's own files, put right before it goes on; `repro.sh` asks for it.
+"""What a killed pipeline leaves in DVC's own files, put right before it goes on; `repro` asks for it.
 
     python -m anonrep.resume             # before the pipeline goes on
     python -m anonrep.resume --metrics   # before metrics are shown: are they what the pipeline wrote?

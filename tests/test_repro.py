@@ -1,0 +1,113 @@
+"""Stages side by side: each after all that it reads, never more than asked for, and none after a failure."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anonrep import repro
+from anonrep.repro import chains, remaining, side_by_side
+
+PIPELINE = {
+    "render": set(),
+    "faces": set(),
+    "pretrain": {"render"},
+    "train": {"pretrain", "render"},
+    "assess": {"train"},
+    "faces-assess": {"faces"},
+    "index": {"assess", "faces-assess"},
+}
+
+
+@st.composite
+def graphs(draw) -> dict[str, set[str]]:
+    """Stages that read some of those before them."""
+    names = [f"stage-{i}" for i in range(draw(st.integers(0, 12)))]
+    return {name: draw(st.sets(st.sampled_from(names[:i]))) if i else set() for i, name in enumerate(names)}
+
+
+class Record:
+    """Stages that take a moment, what was done when each began, and how many ran at once at most."""
+
+    def __init__(self, *failing: str) -> None:
+        self.failing, self.lock = failing, threading.Lock()
+        self.done, self.found, self.calls, self.running, self.most = set(), {}, 0, 0, 0
+
+    def __call__(self, name: str) -> bool:
+        with self.lock:
+            self.found[name] = set(self.done)
+            self.calls += 1
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(0.001)
+        with self.lock:
+            self.running -= 1
+            self.done.add(name)
+        return name not in self.failing
+
+
+@given(graphs(), st.integers(1, 4))
+def test_every_stage_runs_once_after_all_that_it_reads(graph, jobs):
+    run = Record()
+    assert side_by_side(graph, jobs, run) == []
+    assert run.found.keys() == graph.keys()
+    assert run.calls == len(graph)
+    assert all(graph[name] <= before for name, before in run.found.items())
+    assert run.most <= jobs
+
+
+def test_stages_that_do_not_need_each_other_run_at_the_same_time():
+    both = threading.Barrier(2, timeout=10)  # neither comes through alone
+    assert side_by_side({"render": set(), "faces": set()}, 2, lambda name: both.wait() >= 0) == []
+    run = Record()
+    side_by_side({"render": set(), "faces": set()}, 1, run)
+    assert run.most == 1
+
+
+def test_after_a_failure_nothing_is_started_and_what_runs_finishes():
+    run = Record("render")
+    assert side_by_side(PIPELINE, 2, run) == ["render"]
+    assert run.done <= {"render", "faces"}
+    assert run.running == 0
+
+
+def test_the_longest_chain_goes_first():
+    assert chains(PIPELINE) == {
+        **{"render": 4, "pretrain": 3, "train": 2, "assess": 1},
+        **{"faces": 2, "faces-assess": 1, "index": 0},
+    }
+    run = Record()
+    side_by_side(PIPELINE, 1, run)
+    assert list(run.found) == ["render", "pretrain", "faces", "train", "faces-assess", "assess", "index"]
+
+
+def test_what_is_left_is_what_changed_and_what_comes_after():
+    assert remaining(PIPELINE, set()) == {}
+    assert remaining(PIPELINE, {"train"}) == {"train": set(), "assess": {"train"}, "index": {"assess"}}
+    assert remaining(PIPELINE, set(PIPELINE)) == PIPELINE
+
+
+@given(graphs(), st.data())
+def test_what_is_left_holds_together(graph, data):
+    changed = data.draw(st.sets(st.sampled_from(sorted(graph)))) if graph else set()
+    left = remaining(graph, changed)
+    assert changed <= left.keys()
+    for name, reads in graph.items():
+        assert (name in left) == (name in changed or bool(reads & left.keys()))
+    run = Record()
+    side_by_side(left, 2, run)
+    assert run.found.keys() == left.keys()
+
+
+def test_the_projects_own_stages_are_a_pipeline():
+    graph = repro.pipeline(repro.root())
+    assert {"notebooks", "render"} <= graph["pretrain@stabilised"]
+    assert max(chains(graph), key=chains(graph).get) == "notebooks"
+
+
+def test_a_number_of_jobs_that_is_none_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        repro.main(["--jobs", "0"])
+    assert "expected at least 1" in capsys.readouterr().err
