@@ -31,6 +31,7 @@ def attacked(
     found = [("identity", "trees", identity), ("identity", "cnn", identity - 0.01)]
     found += [("expression", "trees", expression), ("expression", "cnn", expression - 0.01)]
     found += [("expression", "raw reader", more["read"])] if "read" in more else []
+    found += [("identity", "raw reader", more["seen"])] if "seen" in more else []
     found += [(side, "trees", more[side]) for side in ("pose", "gaze") if side in more]
     return [
         {**key, "task": task, "attacker": attacker, "accuracy": value, "low": value - 0.021, "high": value + 0.034}
@@ -40,7 +41,7 @@ def attacked(
 
 RANDOM = [
     *attacked("raw", None, 0.991, 0.962, read=0.973, pose=0.83, gaze=0.71),
-    *attacked("standard", None, 0.842, 0.913, read=0.655),
+    *attacked("standard", None, 0.842, 0.913, read=0.655, seen=0.317),
     *attacked("restricted", 2, 0.501, 0.801, read=0.4),
     *attacked("substituted", 6, 0.321, 0.734, read=0.512, pose=0.44),
     *attacked("substituted", 2, 0.407, 0.788, read=0.523),
@@ -101,7 +102,12 @@ def headline(split: str = "random", rows: list[dict] | None = None) -> str:
 def test_the_headlines_numbers_are_the_rows():
     text = headline()
     assert text.startswith("**By the paper's random split")
-    raw, standard, best, finite = ["99.1 %", "96.2 %", "18.8 %"], ["84.2 %"], ["32.1 %", "73.4 %"], ["68.4 %", "25.7 %"]
+    raw, standard, best, finite = (
+        ["99.1 %", "96.2 %", "18.8 %"],
+        ["31.7 %", "84.2 %"],
+        ["32.1 %", "73.4 %"],
+        ["68.4 %", "25.7 %"],
+    )
     assert numbers(text) == [*raw, *standard, *best, *finite, "95.0 %"]
     assert "substitution with target 6, nobody, identity falls to **32.1 %**" in text
     assert "no target keeps more" not in text
@@ -122,7 +128,7 @@ def test_where_clips_stay_whole_clips_are_counted():
 
 @pytest.mark.parametrize(
     ("method", "task", "place"),
-    [("raw", "identity", 0), ("raw", "expression", 1), ("standard", "identity", 3), ("finite", "expression", 6)],
+    [("raw", "identity", 0), ("raw", "expression", 1), ("standard", "identity", 4), ("finite", "expression", 7)],
 )
 def test_another_row_is_another_number(method, task, place):
     rows = [
@@ -137,7 +143,12 @@ def test_another_row_is_another_number(method, task, place):
 
 def test_an_accuracy_is_never_what_the_raw_reader_reads():
     rows = [row | {"accuracy": 0.9999} if row["attacker"] == "raw reader" else row for row in RANDOM]
-    assert headline(rows=rows) == headline()
+    assert headline(rows=rows).replace("100.0 % of its images", "31.7 % of its images") == headline()
+
+
+def test_what_the_eye_is_told_stands_beside_what_a_network_finds():
+    said = "as an eye has, names the person in 31.7 % of its images, and one trained on them in 84.2 %."
+    assert said in headline()
 
 
 def test_where_every_game_collapsed_it_says_so_and_claims_nothing():
@@ -167,6 +178,7 @@ def test_table_1_holds_the_rows_numbers():
     assert row.to_dict() == {
         "identity": "32.1 %<br><small>30.0 to 35.5, trees</small>",
         "identity, CNN": "31.1 %",
+        "identity, raw reader": "–",
         "expression": "73.4 %<br><small>71.3 to 76.8, trees</small>",
         "expression, raw reader": "51.2 %",
         "pose": "44.0 %",

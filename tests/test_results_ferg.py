@@ -108,6 +108,9 @@ def test_the_raw_reader_is_no_attacker():
     without = releases([row for row in ROWS if row["attacker"] != READER])
     pd.testing.assert_frame_equal(table.drop(columns="readable"), without.drop(columns="readable"))
     assert without.readable.isna().all()
+    assert table.recognised.isna().all()
+    seen = releases([*ROWS, *attacked("standard", None, **{"svm": 0.8, READER: 0.3})])
+    assert (row_of(seen, "standard").identity, row_of(seen, "standard").recognised) == (0.8, 0.3)
     # The control: an attacker of another name that finds as much is one.
     renamed = [row | {"attacker": "svm"} if row["attacker"] == READER else row for row in ROWS]
     assert row_of(releases(renamed), "substituted", 2).expression == 0.99

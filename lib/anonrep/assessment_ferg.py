@@ -1,12 +1,12 @@
 """Fresh attackers on every release of faces: the rows of table1.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from anonrep.assessment import assess
+from anonrep.assessment import assess, task_labels
 from anonrep.attackers import FEW, Effort, suite
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
@@ -18,6 +18,7 @@ from anonrep.results_ferg import READER
 
 TWO = ("trees", "cnn")  # where FEW would take too long
 TABLE = ("trees",)  # on a release of fixed pictures they come down to a table, as others do
+READ = ("identity", "expression")  # what networks that saw raw faces alone, as eyes do, are asked to read
 SIDES = ("pose", "gaze")  # recorded of a stand-in's frames; attackers tell three sides of them
 
 
@@ -36,16 +37,17 @@ def judged(data: Dataset) -> tuple[Dataset, list[str]]:
 def assess_references(
     data: Dataset, effort: dict, *, standard: str | Path, out: str | Path, device: str = "auto"
 ) -> None:
-    """Raw images and the standard method, without a target: `table.json`, and the raw reader, in the folder `out`."""
+    """Raw images and the standard method, without a target: `table.json`, and the raw readers, in the folder `out`."""
     standard, out, device, effort = Path(standard), Path(out), pick_device(device), Effort(**effort)
-    reader = NetworkAttacker(epochs=effort.reader_epochs, device=device)
-    train = data.subset("train")
-    reader.fit(train.images, train.attributes["expression"]).save(out / "reader.safetensors")
-    rows = face_rows(data, *[("majority", *FEW)] * 2, reader, effort, target=None, method="raw", seed=None)
+    train, readers = data.subset("train"), {}
+    for task in READ:
+        readers[task] = NetworkAttacker(epochs=effort.reader_epochs, device=device)
+        readers[task].fit(train.images, task_labels(train, task)).save(out / f"reader-{task}.safetensors")
+    rows = face_rows(data, *[("majority", *FEW)] * 2, readers, effort, target=None, method="raw", seed=None)
     for run in read_json(standard / "runs.json"):
         if not run["collapsed"]:
             release = Dataset.load(standard / f"seed-{run['seed']}.npz")
-            rows += face_rows(release, FEW, FEW, reader, effort, target=None, method="standard", seed=run["seed"])
+            rows += face_rows(release, FEW, FEW, readers, effort, target=None, method="standard", seed=run["seed"])
     write_json(out / "table.json", rows)
 
 
@@ -67,19 +69,22 @@ def assess_target(
     A collapsed run has no row for what it made.
     """
     models, device, effort = Path(models), pick_device(device), Effort(**effort)
-    reader = NetworkAttacker(device=device).load(models / "references" / "reader.safetensors")
+    readers = {
+        task: NetworkAttacker(device=device).load(models / "references" / f"reader-{task}.safetensors") for task in READ
+    }
+    fixed = {"expression": readers["expression"]}  # pictures of the target: everybody is read as the target
     runs, rows, key = models / f"target-{target}", [], {"target": target}
     for run in read_json(runs / "runs.json"):
         seed = run["seed"]
         if not run["collapsed"]:
             release = Dataset.load(runs / f"seed-{seed}.npz")
-            rows += face_rows(release, TWO, TWO, reader, effort, **key, method="restricted", seed=seed)
+            rows += face_rows(release, TWO, TWO, readers, effort, **key, method="restricted", seed=seed)
             shown = data.released(Codebook.load(runs / f"substituted-{seed}.npz").release())
-            rows += face_rows(shown, FEW, TWO, reader, effort, **key, method="substituted", seed=seed)
+            rows += face_rows(shown, FEW, TWO, fixed, effort, **key, method="substituted", seed=seed)
     finite = models / "finite" / f"target-{target}.npz"
     for method, path in (("pixels", runs / "pixels.npz"), ("finite", finite)):
         shown = data.released(Codebook.load(path).release())
-        rows += face_rows(shown, TABLE, TABLE, reader, effort, **key, method=method, seed=0)
+        rows += face_rows(shown, TABLE, TABLE, fixed, effort, **key, method=method, seed=0)
     write_json(out, rows)
 
 
@@ -87,7 +92,7 @@ def face_rows(
     release: Dataset,
     names: Sequence[str],
     kept: Sequence[str],
-    reader: NetworkAttacker,
+    readers: Mapping[str, NetworkAttacker],
     effort: Effort,
     *,
     seed: int | None,
@@ -96,19 +101,21 @@ def face_rows(
     """Fresh attackers, and their committee, on a release: rows of table1.json, led by `key`.
 
     `names` of those who go for the identity, `kept` for the expression; sides are told by trees alone. Beside them, on
-    the expression, `reader`: a network trained on raw images.
+    the tasks of `readers`, networks trained on raw images.
     """
     release, tasks = judged(release)
     key, rows = {**key, "seed": seed, "split": release.provenance["split"]}, []
     for task in tasks:
-        everybody = suite(effort, seed=seed or 0, device=reader.device)
+        everybody = suite(effort, seed=seed or 0, device=readers["expression"].device)
         chosen = {tasks[0]: names, "expression": kept}.get(task, TABLE)
         found = assess(release, task, {name: everybody[name] for name in chosen})
         rows += [
             {**key, **row, "source": release.source} for row in found if len(chosen) > 1 or row["attacker"] in chosen
         ]
     test = release.subset("test")
-    hits, n = int((reader.predict(test.images) == test.attributes["expression"]).sum()), len(test)
-    low, high = wilson(hits, n)
-    row = {"task": "expression", "attacker": READER, "accuracy": hits / n, "low": low, "high": high, "n": n}
-    return [*rows, {**key, **row, "source": release.source}]
+    for task, reader in readers.items():
+        hits, n = int((reader.predict(test.images) == task_labels(test, task)).sum()), len(test)
+        low, high = wilson(hits, n)
+        row = {"task": task, "attacker": READER, "accuracy": hits / n, "low": low, "high": high, "n": n}
+        rows.append({**key, **row, "source": release.source})
+    return rows
