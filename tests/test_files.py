@@ -118,6 +118,27 @@ def test_a_kill_while_writing_leaves_the_earlier_file_and_the_next_writer_clears
     assert contents(reports) == {"index.html": b"new"}
 
 
+BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from anonrep.files import folder_beside
+with folder_beside(sys.argv[1]) as room:
+    if Path(sys.argv[1]).exists():
+        Path(sys.argv[1]).rename(room / "earlier")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_folder_put_by_when_its_writer_was_killed_is_there_again(reports):
+    write_text(reports / "release" / "1.png", "earlier")
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", BETWEEN, reports / "release"], timeout=60)
+        assert not (reports / "release").exists()
+    with folder_beside(reports / "release"):
+        assert contents(reports)["release/1.png"] == b"earlier"
+    assert contents(reports) == {"index.html": BEFORE, "release/1.png": b"earlier"}
+
+
 def test_what_others_are_writing_is_left_alone(reports):
     others = [f".index-partial-{os.getpid()}-abcdefgh.html", ".index-partial-1-abcdefgh.html"]
     others += [".index-0-partial-99999999-abcdefgh.html", ".index-99999999-original.html"]

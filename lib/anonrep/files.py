@@ -67,7 +67,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def folder_beside(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`, removed at the end, to make something in that is renamed to `path`.
 
-    What a killed process left of it goes.
+    What a killed process left of it goes; but what it had put by there as "earlier", and had not replaced yet, is
+    `path` again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +99,8 @@ def _remove_left(path: Path) -> None:
             continue
         left = path.parent / name
         if left.is_dir():
+            if (left / "earlier").exists() and not path.exists():
+                (left / "earlier").rename(path)
             shutil.rmtree(left, ignore_errors=True)
         else:
             with suppress(OSError):  # somebody else's, perhaps: no reason not to write
