@@ -20,7 +20,6 @@ from anonrep.game import GameConfig
 from anonrep.images import to_tensor
 from anonrep.kept import kept_by_code
 from anonrep.networks import Autoencoder
-from anonrep.precision import fast
 from anonrep.pretraining import pretrain_autoencoder
 from anonrep.seeds import seeded_initialisation, torch_generator
 
@@ -235,11 +234,11 @@ def test_the_temperature_falls_from_one(monkeypatch):
     assert used[-1] == 0.25
 
 
-def test_soft_codes_are_of_moved_copies_of_an_image_and_of_one_of_its_look_alikes():
+def test_soft_codes_are_of_moved_copies_of_an_image_and_of_one_of_its_look_alikes(float32):
     autoencoder, seen, config = tiny()
     encoder, view = fresh(autoencoder, config).eval(), seen["validation"]
     index = torch.arange(len(view.hidden))
-    every = (fast(encoder.head, view.copies.flatten(0, 1)) / 0.5).softmax(1).unflatten(0, view.copies.shape[:2])
+    every = (encoder.head(view.copies.flatten(0, 1)) / 0.5).softmax(1).unflatten(0, view.copies.shape[:2])
     drawn_p, drawn_q = set(), set()
     for seed in range(5):
         p, q = finite._soft_codes(encoder, view, index, 0.5, torch_generator(seed))

@@ -252,7 +252,7 @@ ALLOWED = {
     "notebook": {"files", "html", "parameters", "project"},
     "workspace": {"checks", "files", "project"},
     "resume": {"files", "project"},
-    "repro": {"project", "resume", "schema"},
+    "repro": {"project", "resume"},
     "checks": {"parameters"},
     "schema": {
         "adversaries",

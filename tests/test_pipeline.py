@@ -522,14 +522,18 @@ def test_repro_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
     (copy / "dvc.lock").write_bytes(whole[: len(whole) // 3])
     entry = {"pid": os.getppid(), "cmd": "dvc repro"}
     (copy / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(copy / "models"): entry}, "read": {}}))
-    process = at_work(copy)
-    process.send_signal(signal.SIGKILL)  # it alone: what it started goes on, and the next one waits for it
+    process, log = at_work(copy), copy.with_suffix(".log")
+    os.killpg(process.pid, signal.SIGSTOP)  # until the next one is seen to wait for what this one started
+    process.send_signal(signal.SIGKILL)
     process.wait()
-    process = drill.start(copy, copy.with_suffix(".log"), jobs=2)
-    assert process.wait() == 0, drill.last_words(copy)
-    said = copy.with_suffix(".log").read_text(encoding="utf-8")
-    assert "dvc.lock cannot be read" in said
-    assert "waiting for an earlier run" in said
+    following, deadline = drill.start(copy, log, jobs=2), time.monotonic() + 60
+    while "waiting for an earlier run" not in log.read_text(encoding="utf-8"):
+        assert following.poll() is None, drill.last_words(copy)
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGCONT)
+    assert following.wait() == 0, drill.last_words(copy)
+    assert "dvc.lock cannot be read" in log.read_text(encoding="utf-8")
     assert lock(copy) == stages
     found = drill.artefacts(copy)
     assert not [name for name in files if found.get(name) != files[name]]

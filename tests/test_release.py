@@ -456,3 +456,17 @@ def test_an_earlier_release_survives_when_the_new_one_cannot_take_its_place(path
         release_folder(path, new, out, replace=True, mapping=tmp_path / "which.csv")
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert not (tmp_path / "which.csv").exists()
+
+
+def test_an_earlier_release_survives_a_kill_between_its_going_and_the_new_ones_coming(path, new, tmp_path):
+    out = tmp_path / "out"
+    release_folder(path, new, out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    put_by = tmp_path / ".out-partial-99999999-abcdefgh"  # a number that no process has
+    put_by.mkdir()
+    out.rename(put_by / "earlier")
+    with pytest.raises(FileExistsError, match=r"put by when a release was killed: say replace=True"):
+        release_folder(path, new, out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert not put_by.exists()
+    release_folder(path, new, out, replace=True)

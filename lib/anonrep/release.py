@@ -152,6 +152,8 @@ def _new_images(folder: Path, model: Anonymiser) -> Pictures:
 def _whole(out: Path, replace: bool) -> Iterator[Path]:
     """Give an empty folder beside `out`; on success it becomes `out`, on any error it is removed."""
     with folder_beside(out) as above:
+        if out.exists() and not replace:
+            raise FileExistsError(f"{out} is there again, put by when a release was killed: say replace=True")
         room, earlier = above / "room", above / "earlier"
         room.mkdir()
         yield room

@@ -19,14 +19,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from anonrep import resume, schema
+from anonrep import resume
 from anonrep.project import root
 
 LOCK = resume.PLACE / "repro.lock"  # held by this process, and by each dvc that it starts
@@ -68,7 +69,9 @@ def chains(graph: Graph) -> dict[str, int]:
 
 
 def remaining(graph: Graph, changed: set[str]) -> Graph:
-    """The graph of the stages that are `changed`, or come after one that is."""
+    """The graph of the stages that are `changed`, or come after one that is; ValueError for one that is not in it."""
+    if unknown := changed - graph.keys():
+        raise ValueError(f"dvc status names {', '.join(sorted(unknown))}; expected some of {', '.join(graph)}")
     left = {}
     for name in TopologicalSorter(graph).static_order():
         if name in changed or graph[name] & left.keys():
@@ -77,7 +80,7 @@ def remaining(graph: Graph, changed: set[str]) -> Graph:
 
 
 def pipeline(folder: Path) -> Graph:
-    """The stages of dvc.yaml."""
+    """The stages of dvc.yaml. DVC names them as seen from the current folder, which must be `folder`."""
     with Repo(folder) as repo:
         graph = repo.index.graph
         return {stage.addressing: {read.addressing for read in graph.successors(stage)} for stage in graph}
@@ -86,7 +89,9 @@ def pipeline(folder: Path) -> Graph:
 def changed_stages(folder: Path) -> set[str]:
     """The stages that are not done; ends the program with DVC's own words where it cannot say."""
     said = subprocess.run([*DVC, "status", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
-    return set(json.loads(said.stdout)) if said.returncode == 0 else sys.exit(said.returncode)
+    if said.returncode:
+        sys.exit(said.returncode)
+    return set(json.loads(said.stdout.splitlines()[-1]))  # before it, DVC may say that a large file takes a while
 
 
 def run_stage(folder: Path, lock: int, name: str) -> bool:
@@ -111,11 +116,12 @@ def alone(folder: Path) -> Iterator[int]:
 
 def stop(*_: object) -> None:
     """Everything of this process group is asked to stop, given a moment, and then made to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by a stage that is just being started
     os.kill(0, signal.SIGINT)
     time.sleep(GRACE)
-    print("stopped: run it again to go on from here", file=sys.stderr, flush=True)
+    with suppress(OSError):  # who was piped to is gone by now
+        print("stopped: run it again to go on from here", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(0, signal.SIGTERM)
 
@@ -125,15 +131,15 @@ def repro(folder: Path, jobs: int) -> None:
     with alone(folder) as lock:
         for line in resume.resume(folder):
             print(line, file=sys.stderr)
-        stages = remaining(pipeline(folder), changed_stages(folder))
+        changed = changed_stages(folder)
+        stages = remaining(pipeline(folder), changed) if changed else {}
         said = f"{len(stages)} stages to see to, {jobs} at a time" if stages else "the pipeline is up to date"
         print(said, flush=True)
         failed = side_by_side(stages, jobs, partial(run_stage, folder, lock))
+        if failed:
+            names = ", ".join(failed)
+            sys.exit(f"the pipeline stopped at {names}: the traceback is above, the executed notebook in build/runs/")
         resume.resume(folder)  # keeps a copy of dvc.lock
-    if failed:
-        sys.exit(
-            f"the pipeline stopped at {', '.join(failed)}: the traceback is above, the executed notebook in build/runs/"
-        )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -149,9 +155,13 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["DVC_NO_ANALYTICS"] = "1"
     try:
-        schema.main([])  # all that is wrong with params.yaml is said here, before any work
-        repro(root(), options.jobs)
-    except (OSError, ValueError) as error:
+        folder = root()
+        os.chdir(folder)
+        # All that is wrong with params.yaml is said before any work, by a process that does not keep torch in memory.
+        if code := subprocess.run([sys.executable, "-m", "anonrep.schema"]).returncode:
+            sys.exit(code)
+        repro(folder, options.jobs)
+    except (OSError, ValueError, DvcException) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 
