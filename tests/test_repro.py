@@ -1,6 +1,9 @@
 """Stages side by side: each after all that it reads, never more than asked for, and none after a failure."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -142,3 +145,11 @@ def test_a_number_of_jobs_that_is_none_is_refused(capsys):
     with pytest.raises(SystemExit):
         repro.main(["--jobs", "0"])
     assert "expected at least 1" in capsys.readouterr().err
+
+
+def test_who_is_stopped_goes_even_when_nobody_reads_what_it_says():
+    """As in `make repro 2>&1 | tee log` and Ctrl-C: tee is gone first."""
+    code = "from anonrep import repro; repro.GRACE = 0.1; repro.stop()"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
+    process.stderr.close()
+    assert process.wait(60) == -signal.SIGTERM
