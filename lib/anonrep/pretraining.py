@@ -19,9 +19,9 @@ def batches(n: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     return iter(order[: n - n % size].split(size) if n >= size else order.split(size))
 
 
-def mean_row(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each column."""
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+def mean_row(rows: list[dict[str, float | Tensor]]) -> dict[str, float]:
+    """The mean of each column of numbers, on whatever device they are."""
+    return {key: float(np.mean([float(row[key]) for row in rows])) for key in rows[0]}
 
 
 def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, seed: int) -> list[dict]:
