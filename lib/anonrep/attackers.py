@@ -34,9 +34,9 @@ class Effort:
     """How hard the attackers and the judges of naturalness work."""
 
     network_epochs: int = 16  # of the attackers `cnn` and `mlp`
-    large_epochs: int = 30  # of the attacker `cnn_large`, which takes longer than all the others together
+    large_epochs: int = 24  # of the attacker `cnn_large`, which takes longer than all the others together
     trees: int = 200
-    rounds: int = 40  # of the boosted trees
+    rounds: int = 20  # of the boosted trees
     reader_epochs: int = 16  # of the network, trained on raw images, that reads the released ones
     two_sample_epochs: int = 4  # of the network that tells real from released images
 
