@@ -12,7 +12,7 @@ import pytest
 from mounts import can_mount, contents, run_full, run_read_only, seen
 
 from anonrep import files
-from anonrep.files import CannotWrite, folder_beside, read_arrays, replacing, write_bytes, write_json, write_text
+from anonrep.files import CannotWrite, read_arrays, replacing, whole_folder, write_bytes, write_json, write_text
 
 mounting = pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount; the tests beside it pretend")
 BEFORE = b"what was there before"
@@ -91,8 +91,8 @@ def test_on_a_disk_that_is_full_or_read_only_all_that_was_there_stays(reports, n
 
 KILLED = """
 import os, signal, sys
-from anonrep.files import folder_beside, replacing
-with replacing(sys.argv[1]) as temporary, folder_beside(sys.argv[2]) as room:
+from anonrep.files import replacing, whole_folder
+with replacing(sys.argv[1]) as temporary, whole_folder(sys.argv[2]) as room:
     temporary.write_text("half of what")
     (room / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -113,29 +113,61 @@ def test_a_kill_while_writing_leaves_the_earlier_file_and_the_next_writer_clears
         assert len([name for name in found if name.startswith(".index-")]) == 1
         assert len(list(reports.glob(".folder-*"))) == 1
     write_text(reports / "index.html", "new")
-    with folder_beside(reports / "folder"):
+    with whole_folder(reports / "folder"):
         assert len(list(reports.glob(".folder-*"))) == 1
+    assert not list(reports.glob(".folder-*"))
     assert contents(reports) == {"index.html": b"new"}
 
 
 BETWEEN = """
 import os, signal, sys
 from pathlib import Path
-from anonrep.files import folder_beside
-with folder_beside(sys.argv[1]) as room:
-    if Path(sys.argv[1]).exists():
-        Path(sys.argv[1]).rename(room / "earlier")
-    os.kill(os.getpid(), signal.SIGKILL)
+from anonrep.files import whole_folder
+def kill(self, target, rename=Path.rename):
+    if self.name == "room":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = kill
+with whole_folder(sys.argv[1], replace=True) as room:
+    (room / "1.png").write_text("new")
 """
 
 
 def test_a_folder_put_by_when_its_writer_was_killed_is_there_again(reports):
     write_text(reports / "release" / "1.png", "earlier")
     for _ in range(2):
-        subprocess.run([sys.executable, "-c", BETWEEN, reports / "release"], timeout=60)
+        done = subprocess.run([sys.executable, "-c", BETWEEN, reports / "release"], timeout=60)
+        assert done.returncode == -signal.SIGKILL
         assert not (reports / "release").exists()
-    with folder_beside(reports / "release"):
-        assert contents(reports)["release/1.png"] == b"earlier"
+    with whole_folder(reports / "release", replace=True) as room:
+        assert contents(reports) == {"index.html": BEFORE, "release/1.png": b"earlier"}
+        write_text(room / "2.png", "new")
+    assert contents(reports) == {"index.html": BEFORE, "release/2.png": b"new"}
+
+
+def test_a_folder_takes_the_place_of_an_earlier_one_only_where_it_may(reports):
+    write_text(reports / "release" / "1.png", "earlier")
+    with pytest.raises(OSError, match="not empty"), whole_folder(reports / "release") as room:
+        write_text(room / "2.png", "new")
+    assert contents(reports) == {"index.html": BEFORE, "release/1.png": b"earlier"}
+    with whole_folder(reports / "release", replace=True) as room:
+        write_text(room / "2.png", "new")
+    assert contents(reports) == {"index.html": BEFORE, "release/2.png": b"new"}
+    assert {path.name for path in reports.iterdir()} == {"index.html", "release"}
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_earlier_one(reports, monkeypatch):
+    write_text(reports / "release" / "1.png", "earlier")
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "room":
+            raise OSError("busy")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="busy"), whole_folder(reports / "release", replace=True) as room:
+        write_text(room / "2.png", "new")
     assert contents(reports) == {"index.html": BEFORE, "release/1.png": b"earlier"}
 
 

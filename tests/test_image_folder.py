@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep import ferg_reader, image_reader
+from anonrep import ferg_images, folder_reader, image_reader
 from anonrep.dataset import Dataset
+from anonrep.folder_reader import ImageFolderError, Pictures, read
 from anonrep.image_folder import load_folder, split_people
-from anonrep.image_reader import SYNTHETIC, ImageFolderError, Pictures, read, resized, to_grey
+from anonrep.image_reader import SYNTHETIC, resized, to_grey
 
 SHAPE = (10, 12)
 
@@ -240,7 +241,7 @@ def test_boxes_keep_the_mean_and_the_range(h, w, height, width):
 
 def test_one_synthetic_image_makes_everything_synthetic(tmp_path):
     """Both stand-ins of this project say so in each image."""
-    assert ferg_reader.SYNTHETIC.startswith(SYNTHETIC)
+    assert ferg_images.SYNTHETIC.startswith(SYNTHETIC)
     folder, comment = people(tmp_path), PngInfo()
     comment.add_text("Comment", f"{SYNTHETIC} stand-in")
     assert load_folder(folder).source == "own"
@@ -311,8 +312,8 @@ def test_what_is_no_single_8_bit_picture_is_named(tmp_path):
     (folder / "anna/d.png").mkdir()
     os.mkfifo(folder / "bo/e.png")
     assert problems(folder) == [
-        f"d.heic: no image by its name; expected one of {' '.join(sorted(image_reader.SUFFIXES))}",
-        f"anna/c.pdf: no image by its name; expected one of {' '.join(sorted(image_reader.SUFFIXES))}",
+        f"d.heic: no image by its name; expected one of {' '.join(sorted(folder_reader.SUFFIXES))}",
+        f"anna/c.pdf: no image by its name; expected one of {' '.join(sorted(folder_reader.SUFFIXES))}",
         "anna/a.tif: mode F; expected grey, colour or a palette of 8 bits, or grey of 16",
         "anna/b.gif: 2 pictures in one file; expected one",
         "bo/e.png: no regular file",
@@ -327,7 +328,7 @@ def test_files_and_pictures_that_are_too_large_are_named_unread(tmp_path, monkey
     assert "bo/big.png: 100 x 100 pixels; expected at most 0 million in all" in problems(folder)
     monkeypatch.setattr(image_reader, "BYTES", 2**11)
     assert "bo/big.png: more than 0 MiB" in problems(folder)
-    monkeypatch.setattr(image_reader, "MOST", 20)
+    monkeypatch.setattr(folder_reader, "MOST", 20)
     assert "25 images; expected at most 20" in problems(folder)
 
 

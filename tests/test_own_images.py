@@ -15,8 +15,9 @@ from PIL import Image
 from anonrep import own_images
 from anonrep.anonymiser import load
 from anonrep.files import read_json
+from anonrep.folder_reader import read
 from anonrep.image_folder import load_folder
-from anonrep.image_reader import SYNTHETIC, read
+from anonrep.image_reader import SYNTHETIC
 from anonrep.model_audit import audit
 from anonrep.own_images import check, couples, demonstration, foresee, train
 from anonrep.project import MARKS, root

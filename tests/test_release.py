@@ -19,8 +19,8 @@ from anonrep.checkpoints import save_players
 from anonrep.code_encoder import make_codebook, save_encoder
 from anonrep.codebook import Codebook
 from anonrep.files import read_json, write_json, write_sealed
+from anonrep.folder_reader import ImageFolderError, read
 from anonrep.image_folder import load_folder
-from anonrep.image_reader import ImageFolderError, read
 from anonrep.networks import Autoencoder, Players
 from anonrep.privacy_card import USUAL
 from anonrep.release import ReleaseRefused, png, release_folder

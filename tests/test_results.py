@@ -162,6 +162,24 @@ def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows,
     assert read["summary"]["stabilised"]["lambda 0.5"]["seeds"] == 1
 
 
+def test_the_report_reads_what_was_written(rows, table, tmp_path):
+    results.write_metrics(rows, tmp_path, *TASKS)
+    finite = {"method": "finite", "codebook": 20, "lam": 0.5}
+    more = {"kept": [{"score": 0.5}], "epsilon": [{"asked": 0.1}], "certificate": [{"method": "medoids"}, finite]}
+    for name, found in more.items():
+        write_json(tmp_path / f"{name}.json", found)
+    read = results.read_metrics(tmp_path, *TASKS)
+    one = [row for row in rows["accuracy"] if row["m"] == 1]
+    assert read.accuracy == sorted(one, key=lambda row: row["variant"] in results.CONTROLS)
+    pd.testing.assert_frame_equal(read.attackers, pd.DataFrame(read.accuracy))
+    pd.testing.assert_frame_equal(read.table, table)
+    assert (read.naturalness, read.runs) == (rows["naturalness"], rows["runs"])
+    assert (read.kept, read.epsilon, read.codes) == (more["kept"], more["epsilon"], 20)
+    (tmp_path / "kept.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"kept\.json is missing: `dvc repro`"):
+        results.read_metrics(tmp_path, *TASKS)
+
+
 # Tables.
 
 

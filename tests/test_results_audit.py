@@ -8,8 +8,18 @@ from hypothesis import strategies as st
 
 from anonrep import results_audit
 from anonrep.dataset import Dataset
-from anonrep.files import write_json
-from anonrep.results_audit import RELEASE, audited, better, gather, gather_baselines, over_seeds, releases, surrogates
+from anonrep.files import read_json, write_json
+from anonrep.results_audit import (
+    RELEASE,
+    audited,
+    better,
+    gather,
+    gather_baselines,
+    over_seeds,
+    put_together,
+    releases,
+    surrogates,
+)
 
 ASKED = ["dataset", "method", "setting", "seed", "worst_attacker", "utility", "naturalness", "source"]  # by the audit
 MEASURES = ["worst_attacker", "utility", "naturalness"]
@@ -151,6 +161,21 @@ def test_no_release_is_in_the_table_that_was_not_judged(grid):
     assert [(row["method"], row["setting"]) for row in rows] == [("faithful", 0), ("stabilised", 0), ("stabilised", 4)]
 
 
+def test_the_audit_is_written_from_the_grid_and_the_baselines(grid, tmp_path):
+    others = release("leace", None, 0, cnn_writer=0.5, cnn_digit=0.9, read=1)
+    outsider, points = {**grid["accuracy"][-1], "knowledge": "raw"}, {"stabilised": 4}
+    audit = put_together(grid, others, [outsider], points, "writer", "digit")
+    both = joined(grid, others)
+    assert audit.audited == audited(grid["accuracy"], [outsider], points)  # the baselines are not audited
+    assert audit.releases == releases(both["accuracy"], both["naturalness"], "writer", "digit")
+    assert audit.runs == both["runs"]
+    assert len(audit.attackers) == len(audit.audited)
+    pd.testing.assert_frame_equal(audit.table, over_seeds(audit.releases))
+    audit.write(tmp_path / "metrics")
+    assert read_json(tmp_path / "metrics" / "audit.json") == audit.audited
+    assert read_json(tmp_path / "metrics" / "baselines.json") == audit.releases
+
+
 # --- over seeds
 
 
@@ -278,6 +303,16 @@ def test_the_same_test_images_as_the_first_surviving_seed_shows_them(models):
     runs[2]["collapsed"] = WHY
     again = results_audit.strips(data, folder, runs, {"stabilised": 4}, "digit")
     assert set(again["stabilised", 4][:, 1:].ravel()) == {42}
+
+
+def test_the_variants_at_every_lambda_and_no_baseline(models):
+    data, folder = models
+    runs = [{"method": "stabilised", "setting": lam, "seed": 0, "collapsed": None} for lam in (0, 4)]
+    runs += [{"method": "leace", "setting": None, "seed": 0, "collapsed": None}]
+    found = results_audit.strips_by_lambda(data, folder, runs, ["stabilised"], [0, 4], "digit")
+    assert list(found) == [("raw", None), ("stabilised", 0), ("stabilised", 4)]
+    for images, grey in zip(found.values(), (0, 60, 40), strict=True):
+        assert set(images[:, 1:].ravel()) == {grey}
 
 
 def test_the_surrogate_is_that_of_the_last_epoch_of_the_first_seed(tmp_path):

@@ -64,17 +64,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_beside(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, removed at the end, to make something in that is renamed to `path`.
+def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give an empty folder beside `path`; on success it becomes `path`, on any error it is removed.
 
-    What a killed process left of it goes; but what it had put by there as "earlier", and had not replaced yet, is
-    `path` again.
+    replace  whether a folder that is at `path` by then goes; it stays where the new one cannot take its place
+
+    What a killed process left of it goes before the folder is given; but what that one had put by as "earlier", and had
+    not replaced yet, is `path` again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left(path)
     with tempfile.TemporaryDirectory(prefix=_prefix(path), suffix=path.suffix, dir=path.parent) as name:
-        yield Path(name)
+        room, earlier = Path(name, "room"), Path(name, "earlier")
+        room.mkdir()  # inside, because a temporary folder is its owner's alone, and this one is for all who may read
+        yield room
+        if replace and path.exists():
+            path.rename(earlier)
+        try:
+            room.rename(path)
+        except OSError:
+            if earlier.exists():
+                earlier.rename(path)
+            raise
 
 
 def _concerns(error: OSError, path: Path) -> bool:

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.dataset import Dataset, random_split
-from anonrep.image_reader import JUNK, ImageFolderError, key_of, look_through, normal, shape_of, shown
+from anonrep.folder_reader import JUNK, ImageFolderError, key_of, look_through, normal, shown
+from anonrep.image_reader import shape_of
 from anonrep.seeds import numpy_generator
 
 NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of an attribute, of what z is called, of the data set
@@ -51,7 +52,7 @@ def load_folder(
     split_sizes  proportions of train, validation and test (`split_people`)
     seed         decides the split alone
 
-    Images are read by `image_reader`, which makes them grey. z counts the folders in the order of their names, and the
+    Images are read by `folder_reader` and made grey. z counts the folders in the order of their names, and the
     provenance keeps these: the data set and its models know who is in them, and are not for passing on.
 
     Raises ImageFolderError, a ValueError, that names every file that is unreadable, no image, of another size, in

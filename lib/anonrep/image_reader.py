@@ -1,75 +1,30 @@
-"""The images of a folder as arrays, read strictly: whatever is wrong is named, all of it at once.
+"""One image file as an array, read strictly: whatever is wrong with it is told in words.
 
-Read are PNG, JPEG, BMP, TIFF, GIF, WebP and PNM with one picture a file, at any depth. Colour becomes grey (ITU-R 601),
-what is transparent white, 16 bits become 8, and EXIF turns are undone.
+Read are PNG, JPEG, BMP, TIFF, GIF, WebP and PNM with one picture a file. Colour becomes grey (ITU-R 601), what is
+transparent white, 16 bits become 8, and EXIF turns are undone.
 """
 
 import hashlib
 import io
-import os
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
-
-from anonrep.files import Plain
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm", ".pbm"}
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16L", "I;16B")
-# Of pictures too, but not read: passed over in silence, somebody's would be missing.
-UNREAD = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".pdf", ".psd", ".dng", ".cr2", ".nef", ".zip"}
-JUNK = re.compile(r"\.(?!\.).*|__MACOSX|@eaDir|(eh)?Thumbs\.db|desktop\.ini", re.IGNORECASE)  # what systems leave
 SIDES = (8, 128)  # pixels of a side: attackers' networks halve it three times, and all of them grow with its square
 PIXELS = 50_000_000  # of an image as it lies there
 BYTES = 64 * 2**20  # of a file
-MOST = 200_000  # files
-SHOWN = 100  # problems that an error spells out
 SYNTHETIC = "Synthetic"  # how the comment begins that every image of a stand-in carries
 
 
-class ImageFolderError(Plain, ValueError):
-    """What is wrong with a folder of images; `problems` has a line for each thing."""
-
-    def __init__(self, folder: Path, problems: Sequence[str]) -> None:
-        shown = [*problems[:SHOWN], *([f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])]
-        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
-        super().__init__(f"{folder}: {count}. Mend or remove:\n" + "\n".join(shown))
-        self.problems = list(problems)
-
-
 @dataclass(frozen=True)
-class Pictures:
-    """N images as read, in the order of their names.
+class Picture:
+    """One image as read."""
 
-    images     uint8 (N, H, W), grey: 0 black, 255 white, or the other way round where they were inverted
-    names      their paths in the folder, a slash between the parts
-    sizes      how many had which (height, width) before they were resized
-    colour     how many were in colour and are grey now
-    synthetic  whether any image says that a program drew it
-    sha256     over names and bytes of all files, in order
-    """
-
-    images: np.ndarray
-    names: list[str]
-    sizes: dict[tuple[int, int], int]
-    colour: int
-    synthetic: bool
-    sha256: str
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-@dataclass(frozen=True)
-class _Picture:
     grey: np.ndarray  # uint8 (H, W)
     size: tuple[int, int]  # before resizing
     colour: bool
@@ -78,114 +33,7 @@ class _Picture:
     look: bytes  # sha256 of the grey pixels before resizing
 
 
-def read(folder: str | Path, *, size: int | Sequence[int] | None = None, invert: bool = False) -> Pictures:
-    """Every image in a folder and in the folders inside it, whoever's they are.
-
-    size    [height, width], or a side of a square: images are resized to it by the mean over boxes, their aspect is not
-            kept; None: they must have one size
-    invert  black becomes 255, as for ink on paper
-
-    Raises ImageFolderError, a ValueError, that names all that is wrong; FileNotFoundError where there is no folder.
-    """
-    pictures, problems = look_through(folder, size, invert, labelled=False)
-    if problems:
-        raise ImageFolderError(Path(folder), problems)
-    return pictures
-
-
-def look_through(
-    folder: str | Path, size: int | Sequence[int] | None, invert: bool, *, labelled: bool
-) -> tuple[Pictures, list[str]]:
-    """What can be read, and a line for each thing that is wrong: if there is one, not every name has an image.
-
-    labelled  every image must lie in somebody's folder, and none may be there twice
-    """
-    folder, shape = Path(folder).expanduser(), shape_of(size)
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "is missing"
-        raise FileNotFoundError(f"{folder} {found}; expected a folder of images (unpack a zip first)")
-    files, problems = _files(folder, labelled)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reading = pool.map(lambda file: _picture(file, shape), files.values())
-        done = list(tqdm(reading, "reading", len(files), unit=" images", mininterval=1))
-    found = {name: picture for name, picture in zip(files, done, strict=True) if isinstance(picture, _Picture)}
-    problems += [f"{shown(name)}: {bad}" for name, bad in zip(files, done, strict=True) if isinstance(bad, str)]
-    if not files:
-        problems.append(f"no images: expected files such as {'anna/001.png' if labelled else '001.png'}")
-    if shape is None:
-        problems += _wrong_sizes(found)
-    if labelled:  # an image in training and in test at once would flatter every accuracy
-        problems += _doubles(found)
-    return _together(found, invert), problems
-
-
-def shape_of(size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """(height, width) from what `read` is given. Raises ValueError for what is no size or out of bounds."""
-    if size is None:
-        return None
-    shape = (size, size) if isinstance(size, int) else tuple(size)
-    if len(shape) != 2 or not all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in shape):
-        raise ValueError(f"size {size!r}; expected one or two whole numbers of pixels, {SIDES[0]} to {SIDES[1]}")
-    return shape
-
-
-def key_of(path: Path) -> str:
-    """A path as text that can be written anywhere; an accented letter is one character, as it mostly is in a CSV."""
-    return normal(path.as_posix().encode("utf-8", "backslashreplace").decode())
-
-
-def normal(name: str) -> str:
-    """One spelling of letters that look the same."""
-    return unicodedata.normalize("NFC", name)
-
-
-def shown(name: str) -> str:
-    """A name that spoils no terminal and keeps to its line."""
-    return name if name.isprintable() else repr(name)
-
-
-def to_grey(image: Image.Image) -> tuple[np.ndarray, bool]:
-    """A picture in one of MODES as uint8 (H, W), and whether colour was lost."""
-    if image.mode.startswith("I"):  # a PNM file of 16 bits is opened as one of 32
-        return np.round(np.asarray(image) / 257).astype(np.uint8), False  # PIL would cut everything above 255
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert("RGB")
-    colours = np.asarray(image)
-    return np.asarray(image.convert("L")), bool((colours != colours[..., :1]).any())
-
-
-def resized(grey: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W) to another (height, width): each new pixel the mean of the box it covers."""
-    return np.asarray(Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BOX))
-
-
-def _files(folder: Path, labelled: bool) -> tuple[dict[str, Path], list[str]]:
-    """The images of a folder by name, in order. What lies at its top and is no picture by its name is passed over."""
-    found: dict[str, Path] = {}
-    problems: list[str] = []
-    for above, folders, names in os.walk(folder, onerror=lambda error: problems.append(f"unreadable ({error})")):
-        folders[:] = sorted(name for name in folders if not JUNK.fullmatch(name))
-        for path in (Path(above, name) for name in folders):
-            if path.is_symlink():  # os.walk does not go there, and somebody's images would be missing
-                key = key_of(path.relative_to(folder))
-                problems.append(f"{shown(key)}: a link to a folder; expected the folder itself")
-        for path in (Path(above, name) for name in sorted(names) if not JUNK.fullmatch(name)):
-            key, image = key_of(path.relative_to(folder)), path.suffix.lower() in SUFFIXES
-            if not image and ("/" in key or path.suffix.lower() in UNREAD):
-                problems.append(f"{shown(key)}: no image by its name; expected one of {' '.join(sorted(SUFFIXES))}")
-            elif image and labelled and "/" not in key:
-                problems.append(f"{shown(key)}: in nobody's folder")
-            elif image and key in found:
-                problems.append(f"{shown(key)}: there twice, in two spellings of the same letters")
-            elif image:
-                found[key] = path
-    if len(found) > MOST:
-        return {}, [*problems, f"{len(found)} images; expected at most {MOST}"]
-    return dict(sorted(found.items())), problems
-
-
-def _picture(path: Path, shape: tuple[int, int] | None) -> _Picture | str:
+def read_image(path: Path, shape: tuple[int, int] | None) -> Picture | str:
     """One image; or, in words, what is wrong with it."""
     try:
         if not path.is_file():
@@ -208,61 +56,47 @@ def _picture(path: Path, shape: tuple[int, int] | None) -> _Picture | str:
         return f"unreadable or truncated ({error})"
     look = hashlib.sha256(repr(grey.shape).encode() + grey.tobytes()).digest()
     small = grey if shape is None else resized(grey, shape)
-    return _Picture(small, grey.shape, colour, synthetic, hashlib.sha256(data).digest(), look)
+    return Picture(small, grey.shape, colour, synthetic, hashlib.sha256(data).digest(), look)
+
+
+def shape_of(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(height, width) from what `folder_reader.read` is given. Raises ValueError for no size, and one out of bounds."""
+    if size is None:
+        return None
+    shape = (size, size) if isinstance(size, int) else tuple(size)
+    if len(shape) != 2 or not all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in shape):
+        raise ValueError(f"size {size!r}; expected one or two whole numbers of pixels, {SIDES[0]} to {SIDES[1]}")
+    return shape
+
+
+def to_grey(image: Image.Image) -> tuple[np.ndarray, bool]:
+    """A picture in one of MODES as uint8 (H, W), and whether colour was lost."""
+    if image.mode.startswith("I"):  # a PNM file of 16 bits is opened as one of 32
+        return np.round(np.asarray(image) / 257).astype(np.uint8), False  # PIL would cut everything above 255
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert("RGB")
+    colours = np.asarray(image)
+    return np.asarray(image.convert("L")), bool((colours != colours[..., :1]).any())
+
+
+def resized(grey: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """uint8 (H, W) to another (height, width): each new pixel the mean of the box it covers."""
+    return np.asarray(Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BOX))
+
+
+def by(size: tuple[int, int]) -> str:
+    """A size as messages write it."""
+    return f"{size[0]} x {size[1]}"
 
 
 def _unfit(image: Image.Image) -> str | None:
     """Why an opened file is not one picture of a kind and size that can be used."""
     if image.width * image.height > PIXELS:
-        return f"{_by(image.size[::-1])} pixels; expected at most {PIXELS // 10**6} million in all"
+        return f"{by(image.size[::-1])} pixels; expected at most {PIXELS // 10**6} million in all"
     # Telephones put a second, small picture behind the first (MPO).
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         return f"{image.n_frames} pictures in one file; expected one"
     if image.mode not in MODES and (image.mode, image.format) != ("I", "PPM"):
         return f"mode {image.mode}; expected grey, colour or a palette of 8 bits, or grey of 16"
     return None
-
-
-def _wrong_sizes(found: dict[str, _Picture]) -> list[str]:
-    """Images of another size than most, and a size that is out of bounds."""
-    sizes = Counter(picture.size for picture in found.values())
-    way_out, problems = "give `size` to have all resized", []
-    for usual, count in sizes.most_common(1):
-        if not all(SIDES[0] <= side <= SIDES[1] for side in usual):
-            problems.append(f"{_by(usual)} pixels; expected {SIDES[0]} to {SIDES[1]} a side: {way_out}")
-        problems += [
-            f"{shown(name)}: {_by(picture.size)} pixels where {count} of the images have {_by(usual)}; {way_out}"
-            for name, picture in found.items()
-            if picture.size != usual
-        ]
-    return problems
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
-
-
-def _doubles(found: dict[str, _Picture]) -> list[str]:
-    """Images that were there before, whatever their files are called and hold besides."""
-    first: dict[bytes, str] = {}
-    known = {name: first.setdefault(picture.look, name) for name, picture in found.items()}
-    return [f"{shown(name)}: the same image as {shown(one)}" for name, one in known.items() if name != one]
-
-
-def _together(found: dict[str, _Picture], invert: bool) -> Pictures:
-    """Images of several sizes cannot be stacked; there are problems then, and only those of the usual size are kept."""
-    shapes = Counter(picture.grey.shape for picture in found.values())
-    usual = max(shapes, key=shapes.get, default=(0, 0))
-    grey = [picture.grey for picture in found.values() if picture.grey.shape == usual]
-    images = np.stack(grey) if grey else np.empty((0, *usual), np.uint8)
-    digest = hashlib.sha256()
-    for name, picture in found.items():
-        digest.update(name.encode() + b"\0" + picture.sha256)
-    return Pictures(
-        images=255 - images if invert else images,
-        names=list(found),
-        sizes=dict(Counter(picture.size for picture in found.values())),
-        colour=sum(picture.colour for picture in found.values()),
-        synthetic=any(picture.synthetic for picture in found.values()),
-        sha256=digest.hexdigest(),
-    )

@@ -18,10 +18,11 @@ from anonrep.attackers import Effort
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.experiment import prepare_seeds
 from anonrep.experiment_finite import train_finite
-from anonrep.files import folder_beside, read_json, write_text
+from anonrep.files import read_json, whole_folder, write_text
 from anonrep.finite import FiniteConfig
+from anonrep.folder_reader import read
 from anonrep.game import GameConfig
-from anonrep.image_reader import SYNTHETIC, read
+from anonrep.image_reader import SYNTHETIC
 from anonrep.pendigits import render
 from anonrep.release import as_seen, check_excuses, check_places
 from anonrep.standin import pendigits_standin
@@ -39,14 +40,12 @@ def demonstration(folder: str | Path, *, writers: int = 10, images: int = 60, ne
         return made
     digits = parse_unipen(pendigits_standin(seed, writers, images + new))
     lines = ["file,digit"]
-    with folder_beside(made) as above:
-        room = above / "room"
+    with whole_folder(made) as room:
         for digit, image in zip(digits, render(digits), strict=True):
             name, later = f"writer-{digit.writer:02d}/{digit.instance:03d}.png", digit.instance > images
             _write_synthetic(room / ("new" if later else "images") / name, 255 - image)  # black ink on white paper
             lines += [] if later else [f"{name},{digit.label}"]
         write_text(room / "attributes.csv", "\n".join(lines) + "\n")
-        room.rename(made)
     return made
 
 

@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from anonrep import privacy_card
 from anonrep.anonymiser import Anonymiser, audited, change, load, stem
-from anonrep.files import Plain, folder_beside, replacing
-from anonrep.image_reader import SYNTHETIC, Pictures, read
+from anonrep.files import Plain, replacing, whole_folder
+from anonrep.folder_reader import Pictures, read
+from anonrep.image_reader import SYNTHETIC
 
 REFUSALS = ("collapsed", "unaudited")
 COLUMNS = ("released", "original")  # of the list of names
@@ -53,7 +54,7 @@ def release_folder(
     they are. Only what is synthetic, the new images or those that the model learned on, says so in every file. The
     folder appears when it is complete, or not at all. Returns the card. Raises ReleaseRefused, a
     ValueError, for a model that collapsed or was not audited; FileExistsError rather than mix with what is there; and
-    what `image_reader.read` raises.
+    what `folder_reader.read` raises.
     """
     folder, out = Path(folder).expanduser(), Path(out).expanduser()
     mapping = None if mapping is None else Path(mapping).expanduser()
@@ -69,7 +70,9 @@ def release_folder(
     files = [f"{number:0{len(str(len(new)))}d}.png" for number in range(1, len(new) + 1)]
     with ExitStack() as stack:  # left in reverse: the list of names appears after the folder, and not without it
         table = None if mapping is None else stack.enter_context(replacing(mapping))
-        room = stack.enter_context(_whole(out, replace))
+        room = stack.enter_context(whole_folder(out, replace=replace))
+        if out.exists() and not replace:
+            raise FileExistsError(f"{out} is there again, put by when a release was killed: say replace=True")
         for file, image in zip(files, as_seen(released[order], model.provenance), strict=True):
             (room / file).write_bytes(png(image, synthetic=synthetic))
         privacy_card.write(room, card, None if model.pictures is None else as_seen(model.pictures, model.provenance))
@@ -146,25 +149,6 @@ def _new_images(folder: Path, model: Anonymiser) -> Pictures:
         found, expected = ("{} x {}".format(*shape) for shape in (new.images.shape[1:], model.size))
         raise ValueError(f"{folder}: images of {found} pixels; expected {expected}, as the model was trained on")
     return new
-
-
-@contextmanager
-def _whole(out: Path, replace: bool) -> Iterator[Path]:
-    """Give an empty folder beside `out`; on success it becomes `out`, on any error it is removed."""
-    with folder_beside(out) as above:
-        if out.exists() and not replace:
-            raise FileExistsError(f"{out} is there again, put by when a release was killed: say replace=True")
-        room, earlier = above / "room", above / "earlier"
-        room.mkdir()
-        yield room
-        if replace and out.exists():
-            out.rename(earlier)
-        try:
-            room.rename(out)
-        except OSError:
-            if earlier.exists():
-                earlier.rename(out)
-            raise
 
 
 def _write_table(path: Path, files: Sequence[str], names: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from anonrep import plots
 from anonrep.dataset import Dataset
 from anonrep.files import read_arrays, read_json
-from anonrep.results import operating_point, over_seeds, percent
+from anonrep.results import Metrics, certified, operating_point, over_seeds, percent, strips, worst
 
 
 def show(figure: Figure, alt: str, caption: str = "") -> None:
@@ -80,6 +80,21 @@ def shown_point(table: pd.DataFrame, variant: str) -> pd.Series:
     point = operating_point(table, variant, kept=0.95, naturalness=0.85)
     mine = table[table.variant == variant]
     return mine.loc[mine.private_cnn.idxmin()] if point is None else point
+
+
+def figure2(found: Metrics, data: Dataset, models: str | Path, private: str, kept: str, *, setting: str) -> Figure:
+    """Fig. 2 of the metrics, with images from the releases in the folder `models`."""
+    return plots.figure2(
+        found.attackers,
+        worst(found.attackers, private),
+        pd.DataFrame(found.runs),
+        strips(data, models, found.runs, kept),
+        certified(found.certificate, found.codes),
+        private=private,
+        kept=kept,
+        chance=1 / data.n_private,
+        setting=setting,
+    )
 
 
 def survivor(runs: Sequence[dict], variant: str, lam: float) -> int:

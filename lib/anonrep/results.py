@@ -1,6 +1,7 @@
 """Results as tables: what the stages wrote, put together, and the numbers that prose quotes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,41 @@ def write_metrics(rows: dict[str, list], folder: str | Path, private: str, kept:
     write_json(folder / "summary.json", {**summary, "source": rows["accuracy"][0]["source"]})
 
 
+@dataclass(frozen=True)
+class Metrics:
+    """What the Pen-digits report is written from (`read_metrics`).
+
+    accuracy     the rows of fig2.json, then those of controls.json; `attackers` has them as a table
+    naturalness  rows, as are runs, kept and epsilon
+    table        their `trade_off`
+    certificate  certificate.json as a table
+    """
+
+    accuracy: list[dict]
+    naturalness: list[dict]
+    runs: list[dict]
+    kept: list[dict]
+    epsilon: list[dict]
+    attackers: pd.DataFrame
+    table: pd.DataFrame
+    certificate: pd.DataFrame
+
+    @property
+    def codes(self) -> int:
+        """How many codes the finite releases of Fig. 2 started with: the first asked for."""
+        return int(self.certificate[self.certificate.method == "finite"].codebook.iloc[0])
+
+
+def read_metrics(folder: str | Path, private: str, kept: str) -> Metrics:
+    """The metrics files in `folder`: those of `write_metrics`, and the finite release's."""
+    kinds = ("fig2", "controls", "naturalness", "runs", "kept", "epsilon", "certificate")
+    found = {kind: read_json(Path(folder) / f"{kind}.json") for kind in kinds}
+    accuracy = found.pop("fig2") + found.pop("controls")
+    attackers, certificate = pd.DataFrame(accuracy), pd.DataFrame(found.pop("certificate"))
+    table = trade_off(attackers, pd.DataFrame(found["naturalness"]), private, kept)
+    return Metrics(accuracy=accuracy, attackers=attackers, table=table, certificate=certificate, **found)
+
+
 def strips(data: Dataset, models: str | Path, runs: Sequence[dict], attribute: str) -> dict[str, dict[str, np.ndarray]]:
     """For each variant and lambda the same test images, one for each value of `attribute`, as the first seed releases
     them; the raw ones first. A collapsed run has no row."""
@@ -77,7 +113,7 @@ def load_codebook(models: str | Path, row: Mapping) -> Codebook:
     return Codebook.load(Path(models) / f"lambda-{row['lam']:g}" / f"codes-{row['codes']}-seed-{row['seed']}.npz")
 
 
-def certified(certificate: Sequence[dict], codes: int) -> pd.DataFrame:
+def certified(certificate: Sequence[dict] | pd.DataFrame, codes: int) -> pd.DataFrame:
     """The bounds that Fig. 2 draws: variant, lam, seed, bound of the finite releases with `codes` codes, one image."""
     rows = pd.DataFrame(certificate)
     rows = rows[(rows.method == "finite") & (rows.codebook == codes) & (rows.m == 1)]

@@ -5,13 +5,15 @@ A variant of ours is a method like any other, and lambda is its setting.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from anonrep.dataset import Dataset
-from anonrep.files import read_json
+from anonrep.files import read_json, write_json
 from anonrep.results import collect
 
 RELEASE = ["dataset", "method", "setting", "seed"]
@@ -20,6 +22,49 @@ RELEASE = ["dataset", "method", "setting", "seed"]
 def file_name(setting: float | None) -> str:
     """A baseline's setting in a file's name."""
     return "only" if setting is None else f"{setting:g}"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audit's report is written from (`put_together`).
+
+    audited   the rows of audit.json (`audited`); `attackers` has them as a table
+    releases  the rows of baselines.json (`releases`); `table` has their means over seeds
+    runs      a row for each run of the grid and of the baselines: dataset, method, setting, seed, collapsed, ...
+    """
+
+    audited: list[dict]
+    releases: list[dict]
+    runs: list[dict]
+
+    def write(self, folder: str | Path) -> None:
+        """audit.json and baselines.json."""
+        write_json(Path(folder) / "audit.json", self.audited)
+        write_json(Path(folder) / "baselines.json", self.releases)
+
+    @cached_property
+    def attackers(self) -> pd.DataFrame:
+        """`audited` as a table."""
+        return pd.DataFrame(self.audited)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`over_seeds` of the releases."""
+        return over_seeds(self.releases)
+
+
+def put_together(
+    grid: Mapping[str, list[dict]],
+    others: Mapping[str, list[dict]],
+    outsiders: Iterable[dict],
+    points: Mapping[str, float],
+    private: str,
+    kept: str,
+) -> Audit:
+    """The audit of `points` {variant: lambda}, and every release, of what `gather` and `gather_baselines` give."""
+    found = {kind: [*grid[kind], *others[kind]] for kind in grid}
+    rows = releases(found["accuracy"], found["naturalness"], private, kept)
+    return Audit(audited(grid["accuracy"], outsiders, points), rows, found["runs"])
 
 
 def gather(
@@ -101,6 +146,21 @@ def strips(
             continue
         folder = f"{method}/lambda-{setting:g}/seed" if ours else f"baselines/{method}/{file_name(setting)}"
         found[method, setting] = Dataset.load(Path(models) / f"{folder}-{run['seed']}.npz").images[chosen]
+    return found
+
+
+def strips_by_lambda(
+    data: Dataset,
+    models: str | Path,
+    runs: Iterable[dict],
+    names: Sequence[str],
+    lambdas: Sequence[float],
+    attribute: str,
+) -> dict[tuple[str, float | None], np.ndarray]:
+    """`strips` of the variants `names` alone, at every lambda."""
+    ours, found = [run for run in runs if run["method"] in names], {}
+    for lam in lambdas:
+        found |= strips(data, models, ours, dict.fromkeys(names, lam), attribute)
     return found
 
 
