@@ -21,7 +21,8 @@ from anonrep.pendigits import build
 from anonrep.precision import mixed_precision
 from anonrep.pretraining import pretrain_autoencoder
 from anonrep.standin import pendigits_standin
-from anonrep.training import Optimisers, Outcome, play, prepare, update
+from anonrep.training import Outcome, play, prepare
+from anonrep.turns import Optimisers, update
 from anonrep.unipen import parse_unipen
 from bench import textbook
 from bench.textbook import plain, players_of

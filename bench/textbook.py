@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from anonrep.dataset import Dataset
 from anonrep.game import GameConfig
 from anonrep.networks import Players
-from anonrep.training import BETAS, R1_EVERY
+from anonrep.turns import BETAS, R1_EVERY
 
 
 def players_of(data: Dataset, config: GameConfig, seed: int = 0) -> Players:

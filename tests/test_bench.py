@@ -19,7 +19,8 @@ from anonrep.pendigits import render
 from anonrep.pretraining import pretrain_autoencoder
 from anonrep.project import root
 from anonrep.standin import pendigits_standin
-from anonrep.training import Optimisers, Outcome, play, update
+from anonrep.training import Outcome, play
+from anonrep.turns import Optimisers, update
 from anonrep.unipen import parse_unipen
 
 EPOCHS = {"pixel_epochs": 1, "fidelity_epochs": 1, "private_epochs": 1, "warm_up_epochs": 1}

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
-from anonrep import ferg, ferg_reader, ferg_standin
+from anonrep import ferg, ferg_images, ferg_reader, ferg_standin
 from anonrep.content import by_person, content, content_views, edges, matches, pictures
 from anonrep.dataset import Dataset
 from anonrep.gradients import OrientedGradients
@@ -30,7 +30,7 @@ def faces(tmp_path_factory) -> Dataset:
     """
     folder = tmp_path_factory.mktemp("faces") / "standin"
     with pytest.MonkeyPatch.context() as patch:
-        for module in (ferg_standin, ferg_reader):
+        for module in (ferg_standin, ferg_images):
             patch.setattr(module, "SIZE", 75)
         patch.setattr(ferg_standin, "LENGTH", 6)
         ferg_standin.write(folder, images=6 * 7 * 20)

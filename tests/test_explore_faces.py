@@ -16,7 +16,7 @@ from anonrep.explore_data import ALL, Missing
 from anonrep.explore_faces import METHODS, FacesExplorer, before_and_after
 from anonrep.explore_faces_data import TARGETS, Faces
 from anonrep.explore_html import difference
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.files import read_json, write_json
 
 SPLITS, LOST = ("random", "clips"), 3

@@ -16,8 +16,10 @@ from anonrep.faces.cast import CAST, NOBODY
 from anonrep.faces.features import Moment
 from anonrep.faces.portrait import draw
 from anonrep.faces.shapes import Layer, blend, box, capsule, ellipse
-from anonrep.ferg_reader import CHARACTERS, RECORDED, SYNTHETIC, TABLE, shrink
-from anonrep.ferg_reader import EXPRESSIONS as READ
+from anonrep.ferg_attributes import RECORDED, TABLE
+from anonrep.ferg_format import CHARACTERS
+from anonrep.ferg_format import EXPRESSIONS as READ
+from anonrep.ferg_images import SYNTHETIC, shrink
 from anonrep.network_attacker import NetworkAttacker
 
 EVERYBODY = {**CAST, "nobody": NOBODY}

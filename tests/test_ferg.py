@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep import ferg, ferg_reader, ferg_sources, ferg_standin
+from anonrep import ferg, ferg_images, ferg_reader, ferg_sources, ferg_standin
 from anonrep.dataset import SPLITS, Dataset
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS, SYNTHETIC, TABLE, FergError, Frames, read
+from anonrep.ferg_attributes import TABLE
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_images import SYNTHETIC
+from anonrep.ferg_reader import FergError, Frames, read
 
 NUMBERS = (1, 7, 23, 456, 1746)  # one to four figures, as in the real data set
 TOP = "FERG_DB_256/"
@@ -296,7 +299,7 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
         path.write_bytes(raw)
         with pytest.raises(FergError, match="1 problem;"):
             read(path)
-    assert asked == [ferg_reader.IMAGE_LIMIT + 1] * 2
+    assert asked == [ferg_images.IMAGE_LIMIT + 1] * 2
 
 
 @pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

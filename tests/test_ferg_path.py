@@ -14,7 +14,7 @@ from anonrep.assessment_ferg import assess_references, assess_target
 from anonrep.dataset import Dataset
 from anonrep.experiment import prepare_seeds
 from anonrep.experiment_ferg import train_finite_faces, train_target
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.files import read_json
 
 NUMBERS = (1, 2, 3, 4, 5, 6, 98, 99, 100, 101, 102, 1643)  # of 1 to 4 digits, in three runs

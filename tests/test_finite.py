@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anonrep import finite
-from anonrep.certificate import plug_in_information
 from anonrep.code_encoder import CodeEncoder, make_codebook
+from anonrep.code_table import plug_in_information
 from anonrep.dataset import Dataset
 from anonrep.finite import FiniteConfig, judge, learn, objective, prepare, train
 from anonrep.game import GameConfig

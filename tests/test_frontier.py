@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.certificate import accuracy_bound, certify, smoothed
+from anonrep.certificate import accuracy_bound, certify
+from anonrep.code_table import smoothed
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound

@@ -13,7 +13,8 @@ from test_release import SECRETS, adversarial, made, photographs
 from anonrep import model_audit as module
 from anonrep.anonymiser import audited, load
 from anonrep.attackers import on_pixels
-from anonrep.certificate import certify, smoothed
+from anonrep.certificate import certify
+from anonrep.code_table import smoothed
 from anonrep.codebook import Codebook
 from anonrep.files import read_sealed
 from anonrep.image_folder import load_folder

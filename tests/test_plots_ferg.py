@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from anonrep import plots, plots_ferg
 from anonrep.dataset import Dataset
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.plots_ferg import STYLES, person
 from anonrep.results_ferg import METHODS, PAPER
 

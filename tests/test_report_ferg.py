@@ -14,7 +14,7 @@ from PIL import Image
 from anonrep import plots, report_ferg
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.files import write_json
 from anonrep.results import percent
 from anonrep.results_ferg import PAPER, releases

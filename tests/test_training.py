@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from anonrep import images, losses, pretraining, training
+from anonrep import images, losses, pretraining, training, turns
 from anonrep.dataset import Dataset
 from anonrep.game import GameConfig, collapse
 from anonrep.images import to_tensor
 from anonrep.networks import Players
 from anonrep.pretraining import reconstruct
-from anonrep.training import Optimisers, play, prepare, update
+from anonrep.training import play, prepare
+from anonrep.turns import Optimisers, update
 
 SIZE, PEOPLE = 8, 3
 NAMES = ("autoencoder", "discriminator", "private_classifier")
@@ -221,14 +222,14 @@ def test_r1_is_the_squared_slope_of_a_linear_discriminator():
     slope = torch.arange(1.0, 5.0)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Flatten(0))
     linear[1].weight.data = slope[None]
-    penalty = training.r1_penalty(linear, torch.rand(3, 1, 2, 2))
+    penalty = turns.r1_penalty(linear, torch.rand(3, 1, 2, 2))
     assert penalty.item() == pytest.approx(float(slope.square().sum()))
     penalty.backward()
     torch.testing.assert_close(linear[1].weight.grad, 2 * slope[None])
 
 
 def test_r1_acts_on_the_discriminator_now_and_then_and_on_nobody_else():
-    start, steps = fresh(GameConfig(**TINY)), (0, 1, training.R1_EVERY - 1, training.R1_EVERY)
+    start, steps = fresh(GameConfig(**TINY)), (0, 1, turns.R1_EVERY - 1, turns.R1_EVERY)
     found = {}
     for r1 in (0.0, 100.0):
         for step in steps:
@@ -237,7 +238,7 @@ def test_r1_acts_on_the_discriminator_now_and_then_and_on_nobody_else():
             found[r1, step] = {name: gradients(getattr(players, name)) for name in NAMES}
     for step in steps:
         differ = [name for name in NAMES if not same(found[0.0, step][name], found[100.0, step][name])]
-        assert differ == (["discriminator"] if step % training.R1_EVERY == 0 else []), step
+        assert differ == (["discriminator"] if step % turns.R1_EVERY == 0 else []), step
 
 
 @pytest.mark.parametrize("clip", [0.0, 1e-4])

@@ -21,7 +21,8 @@ from anonrep.networks import Players
 from anonrep.precision import fast
 from anonrep.pretraining import batches
 from anonrep.seeds import torch_generator
-from anonrep.training import BETAS, Outcome, private_turn, rounds
+from anonrep.training import Outcome, rounds
+from anonrep.turns import BETAS, private_turn
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def gradient_reversal(logits_z: Tensor, z: Tensor, p_z: Tensor) -> Tensor:
     .. math:: \frac1n \sum_i \log q(z_i \mid \hat x_i)
 
     Ganin and Lempitsky (2015), eq. 1, the paper's reference [9]. Their layer turns the sign around within one joint
-    step; here the two players step in turn, as in `training.update`. `logits_z`: (B, |Z|), `z`: integers (B,); `p_z` is
+    step; here the two players step in turn, as in `turns.update`. `logits_z`: (B, |Z|), `z`: integers (B,); `p_z` is
     not used. Nats, mean over B. At the marginal -H(Z); at perfect prediction 0; without bound below where the
     classifier is wrong and sure of it. The autoencoder minimises it.
     """
@@ -79,7 +80,7 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 @dataclass
 class Optimisers:
-    """One optimiser a player, as in `training`: no player's step ever touches another's weights."""
+    """One optimiser a player, as in `turns`: no player's step ever touches another's weights."""
 
     autoencoder: torch.optim.Optimizer
     private_classifier: torch.optim.Optimizer

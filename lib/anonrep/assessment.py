@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 from tqdm import tqdm
 
 from anonrep.attackers import Suite
-from anonrep.certificate import deal
+from anonrep.code_table import deal
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.information import information_bounds
 from anonrep.intervals import wilson

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from anonrep.certificate import accuracy_bound, clip_accuracy_bound, plug_in_information
+from anonrep.certificate import accuracy_bound, clip_accuracy_bound
 from anonrep.checkpoints import load_players, save_players
 from anonrep.code_encoder import features, save_encoder, used_codes
+from anonrep.code_table import plug_in_information
 from anonrep.codebook import Codebook, substitute
 from anonrep.content import content, content_views, matches, pictures
 from anonrep.dataset import Dataset

@@ -17,7 +17,7 @@ from anonrep.explore import UNUSABLE
 from anonrep.explore_data import ALL
 from anonrep.explore_faces_data import TARGETS, Faces
 from anonrep.explore_html import CHANGES, difference
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.plots import COLOURS
 from anonrep.plots_ferg import person
 from anonrep.report_ferg import warning

@@ -10,7 +10,7 @@ import pandas as pd
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.explore_data import ALL, Missing
-from anonrep.ferg_reader import CHARACTERS
+from anonrep.ferg_format import CHARACTERS
 from anonrep.files import read_json
 from anonrep.report_ferg import SPLITS
 from anonrep.results_ferg import majority, releases

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from anonrep.dataset import SPLITS, Dataset, random_split
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS, SIZE, Frames
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS, SIZE
+from anonrep.ferg_reader import Frames
 from anonrep.seeds import numpy_generator
 
 COUNTS = np.array(  # images a character (rows) and expression (columns): 55767

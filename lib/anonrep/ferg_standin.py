@@ -16,12 +16,15 @@ from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
 from anonrep.dataset import Dataset
-from anonrep.faces.cast import CAST, NOBODY, Character
+from anonrep.faces.cast import CAST, NOBODY
+from anonrep.faces.character import Character
 from anonrep.faces.features import Moment
 from anonrep.faces.portrait import draw
 from anonrep.ferg import COUNTS, ORIGINS
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS, RECORDED, SIZE, SYNTHETIC, TABLE, shrink
-from anonrep.files import folder_beside
+from anonrep.ferg_attributes import RECORDED, TABLE
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS, SIZE
+from anonrep.ferg_images import SYNTHETIC, shrink
+from anonrep.files import whole_folder
 from anonrep.seeds import numpy_generator
 
 TOP = "SYNTHETIC_STAND_IN_256"  # in the place of FERG_DB_256
@@ -110,8 +113,8 @@ def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
     folder = Path(folder)
     if folder.exists() and not (folder / TOP).exists():
         raise FileExistsError(f"{folder} is there and is no stand-in; expected a new name, or an older stand-in")
-    with folder_beside(folder) as temporary:
-        top, rows = temporary / "whole" / TOP, [["file", *RECORDED]]
+    with whole_folder(folder, replace=True) as room:
+        top, rows = room / TOP, [["file", *RECORDED]]
         with (
             ThreadPoolExecutor(os.cpu_count()) as pool,
             tqdm(desc="drawing", total=int(totals.sum()), unit=" images", mininterval=1) as bar,
@@ -123,15 +126,6 @@ def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
                 bar.update(len(files))
         with (top / TABLE).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
-        earlier = temporary / "earlier"
-        if folder.exists():
-            folder.rename(earlier)
-        try:
-            top.parent.rename(folder)
-        except OSError:
-            if earlier.exists():
-                earlier.rename(folder)
-            raise
 
 
 def _write(clip: Clip, top: Path) -> list[str]:

@@ -15,7 +15,8 @@ import pandas as pd
 
 from anonrep.assessment import assess, task_labels
 from anonrep.attackers import Effort, suite
-from anonrep.certificate import accuracy_bound, certify, smoothed, table_attack
+from anonrep.certificate import accuracy_bound, certify
+from anonrep.code_table import smoothed, table_attack
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.kept import kept_by_code

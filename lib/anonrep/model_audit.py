@@ -11,7 +11,8 @@ import numpy as np
 from anonrep.anonymiser import change, load, stem
 from anonrep.assessment import assess
 from anonrep.attackers import Effort, Suite, suite
-from anonrep.certificate import certify, smoothed, table_attack
+from anonrep.certificate import certify
+from anonrep.code_table import smoothed, table_attack
 from anonrep.dataset import SPLITS, Dataset
 from anonrep.experiment import pick_device
 from anonrep.files import write_sealed

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from anonrep.dataset import Dataset
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.plots import COLOURS, mosaic, title_suffix
 from anonrep.results_ferg import PAPER
 

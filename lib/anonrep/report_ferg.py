@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from anonrep import elements, plots
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
-from anonrep.ferg_reader import EXPRESSIONS
+from anonrep.ferg_format import EXPRESSIONS
 from anonrep.files import read_arrays, read_json
 from anonrep.plots_ferg import person
 from anonrep.results import percent

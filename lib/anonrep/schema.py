@@ -33,7 +33,7 @@ from anonrep.checks import (
 )
 from anonrep.elements import STOPS
 from anonrep.ferg import COUNTS, SPLIT_WAYS
-from anonrep.ferg_reader import CHARACTERS, EXPRESSIONS
+from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.finite import FiniteConfig
 from anonrep.game import GameConfig
 from anonrep.pendigits import PENS

@@ -1,1 +1,1 @@
-"""The stand-in's faces: who plays (`cast`), what they are drawn with (`shapes`), and the drawing itself."""
+"""The stand-in's faces: what makes a `character`, who plays (`cast`), the `shapes` they consist of, and the drawing."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from anonrep.faces.cast import Character
+from anonrep.faces.character import Character
 from anonrep.faces.shapes import Layer, blend, capsule, ellipse, shade
 
 INK = (0.13, 0.08, 0.09)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anonrep.faces.cast import Character
+from anonrep.faces.character import Character
 from anonrep.faces.features import Face, Moment, brow, eye, glasses, mouth, nose
 from anonrep.faces.shapes import blend, box, capsule, ellipse, shade, zigzag
 
