@@ -10,6 +10,7 @@ from anonrep.checkpoints import load_players, save_players
 from anonrep.code_encoder import load_encoder, make_codebook
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
+from anonrep.experiment import pick_device
 from anonrep.experiment_finite import answer_all, certify_releases, train_finite
 from anonrep.files import write_json
 from anonrep.finite import FiniteConfig, learn, prepare
@@ -119,7 +120,8 @@ def test_a_collapsed_seed_keeps_its_row_and_gets_nothing_else(root):
 
 def test_it_is_what_learn_finds_on_the_prepared_autoencoder(root):
     seed, lam, k = 2, 1.5, 3
-    autoencoder, config = load_players(root / "start" / f"seed-{seed}").autoencoder.eval(), FiniteConfig(**CONFIG)
+    players, config = load_players(root / "start" / f"seed-{seed}", pick_device()), FiniteConfig(**CONFIG)
+    autoencoder = players.autoencoder.eval()
     seen = prepare(autoencoder, DATA, config, seed)
     encoder, history, restarts = learn(autoencoder.encoder, seen, lam, FiniteConfig(**CONFIG, codes=k), seed)
     expected = make_codebook(autoencoder, encoder, DATA)

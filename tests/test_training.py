@@ -709,3 +709,11 @@ def test_every_departure_is_off_by_default():
     assert not any(getattr(paper, name) for name in DEPARTURES if name not in ("anchor_blur", "epsilon"))
     assert paper.anchor_blur == 1
     assert paper.epsilon == torch.optim.Adam([nn.Parameter(torch.zeros(1))]).defaults["eps"]
+
+
+def test_a_row_of_the_history_is_taken_of_tensors_that_numpy_cannot_read():
+    """A GPU's losses; here, bfloat16 stands for them."""
+    losses = [torch.tensor(value, dtype=torch.bfloat16) for value in (1.0, 3.0)]
+    with pytest.raises(TypeError):
+        losses[0].numpy()
+    assert pretraining.mean_row([{"loss": loss} for loss in losses]) == {"loss": 2.0}

@@ -1,0 +1,80 @@
+"""What only a machine with a GPU can tell. All other tests run there too: `auto` is the GPU where there is one."""
+
+import numpy as np
+import pytest
+import torch
+
+from anonrep import project
+from anonrep.attackers import Effort, suite
+from anonrep.dataset import Dataset
+from anonrep.experiment import attacked, pick_device, prepare_seeds, train_lambda
+from anonrep.files import read_json
+from anonrep.pendigits import build
+from anonrep.standin import pendigits_standin
+from anonrep.unipen import parse_unipen
+from anonrep.weights import load_weights
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+GAME = {"hidden": 16, "channels": 8, "pixel_epochs": 30, "fidelity_epochs": 1, "private_epochs": 3, "pixel_rate": 0.002}
+GAME |= {"kl": 0.001, "freeze_decoder": True, "pixel_anchor": 250, "r1": 0.1, "warm_up_epochs": 1, "ema": 0.9}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def entered():
+    """PyTorch as in a stage."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    project.enter()
+    yield
+    torch.set_num_threads(before[0])
+    torch.use_deterministic_algorithms(before[1])
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """Synthetic digits of thirty writers."""
+    return build(parse_unipen(pendigits_standin(0, 30, 40)), {"source": "standin"}, split_sizes=(800, 200, 200))
+
+
+@pytest.fixture(scope="module")
+def folders(data, tmp_path_factory):
+    """Three games: twice on the GPU, once on the CPU."""
+    made = {}
+    for name, device in (("first", "auto"), ("second", "cuda"), ("processor", "cpu")):
+        made[name] = tmp_path_factory.mktemp(name)
+        prepare_seeds(data, GAME, [0], made[name] / "start", device=device)
+        train_lambda(data, GAME, 1, start=made[name] / "start", out=made[name] / "run", device=device)
+    return made
+
+
+def test_auto_is_the_gpu():
+    assert pick_device() == "cuda"
+
+
+def test_a_game_is_the_same_bits_again(folders):
+    for path in ("start/seed-0.safetensors", "run/seed-0.safetensors"):
+        first, second = (load_weights(folders[name] / path) for name in ("first", "second"))
+        assert all(torch.equal(first[key], second[key]) for key in first)
+    first, second = (read_json(folders[name] / "run/history.json") for name in ("first", "second"))
+    assert first == second
+
+
+def test_it_learns_what_the_processor_learns(data, folders):
+    """Roundings differ and a game amplifies them; what the autoencoder has learned by then is the same."""
+    errors = {name: read_json(folder / "start/history.json") for name, folder in folders.items()}
+    last = {name: [row for row in rows if row["phase"] == "pixels"][-1]["mse"] for name, rows in errors.items()}
+    assert last["first"] == pytest.approx(last["processor"], rel=0.1)
+    shown = {name: Dataset.load(folder / "run/seed-0.npz").images.astype(float) for name, folder in folders.items()}
+    apart = np.abs(shown["first"] - shown["processor"]).mean()
+    assert apart < np.abs(shown["first"] - shown["first"][::-1]).mean() / 2  # than another digit's release
+
+
+def test_attackers_believe_the_same_again(data):
+    effort = Effort(network_epochs=2, large_epochs=2, trees=5, rounds=2)
+    networks = ("mlp", "cnn", "cnn_large")
+    for name in networks:
+        (candidate,) = suite(effort, seed=0, device="cuda")[name]
+        train, test = data.subset("train"), data.subset("test").images
+        beliefs = [candidate.fit(train.images, train.z).predict_proba(test) for _ in range(2)]
+        np.testing.assert_array_equal(*beliefs)
+    rows = [attacked(data, ["writer", "digit"], effort=effort, seed=0, device="cuda") for _ in range(2)]
+    assert rows[0] == rows[1]
