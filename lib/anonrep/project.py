@@ -33,8 +33,8 @@ def enter(threads: int = 1) -> Path:
     os.chdir(folder)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     torch.set_num_threads(threads)
-    # A warning, not an error: CUDA's max pooling has no deterministic backward pass. Where windows do not overlap, as the
-    # attackers', nothing is summed, and it is the same bits all the same (tests/test_cuda.py).
+    # A warning, not an error: PyTorch warns of CUDA's max pooling. Where windows do not overlap, as the attackers',
+    # nothing is summed, and it is the same bits again (tests/test_cuda.py).
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs; a twentieth of a step's time
     return folder
