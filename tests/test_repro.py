@@ -153,3 +153,22 @@ def test_who_is_stopped_goes_even_when_nobody_reads_what_it_says():
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
     process.stderr.close()
     assert process.wait(60) == -signal.SIGTERM
+
+
+def test_a_stage_that_is_started_while_all_are_stopped_goes_too():
+    """It inherits what its parent ignores: the pipe is closed only when nobody holds it any more."""
+    code = """if True:
+        import subprocess, threading, time
+        from anonrep import repro
+
+        def late():
+            time.sleep(0.3)
+            subprocess.Popen(["sleep", "60"])
+
+        repro.GRACE = 1
+        threading.Thread(target=late).start()
+        repro.stop()
+    """
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGTERM
