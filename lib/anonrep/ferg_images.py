@@ -15,7 +15,7 @@ from anonrep.ferg_format import SIZE
 
 SYNTHETIC = "Synthetic stand-in for FERG-DB: drawn by a program, nobody's face"  # a comment in each image of a stand-in
 IMAGE_LIMIT = 2**20  # bytes; uncompressed, an image has 0.2 MB
-BATCH = 64  # images that a thread reads before it hands them over
+BATCH = 32  # images that a thread reads before it hands them over
 
 
 def read_images(files: list[File], size: int) -> list[tuple[np.ndarray, bytes, bool] | str]:
