@@ -20,6 +20,7 @@ from anonrep.codebook import (
     usage,
 )
 from anonrep.dataset import Dataset
+from anonrep.files import read_arrays, write_arrays
 
 
 def grey(n: int, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -47,13 +48,14 @@ def blobs(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_round_trip_and_same_bytes(tmp_path_factory, k, n, seed):
     folder = tmp_path_factory.mktemp("round")
     book = Codebook(grey(k, seed=seed), np.random.default_rng(seed).integers(0, k, n))
-    book.save(folder / "a.npz")
-    book.save(folder / "deep" / "b.npz")
+    book.save(folder / "a.npz", {"source": "uci"})
+    book.save(folder / "deep" / "b.npz", {"source": "uci"})
     again = Codebook.load(folder / "a.npz")
     for name in ("images", "codes"):
         assert getattr(again, name).dtype == getattr(book, name).dtype
         np.testing.assert_array_equal(getattr(again, name), getattr(book, name))
     assert (folder / "a.npz").read_bytes() == (folder / "deep" / "b.npz").read_bytes()
+    assert read_arrays(folder / "a.npz")["provenance"] == {"source": "uci"}
 
 
 def test_releases_counts_and_used():
@@ -90,15 +92,15 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "text", "other arrays", "codes out of range"])
 def test_a_damaged_file_is_named(tmp_path, damage):
     path = tmp_path / "book.npz"
-    Codebook(grey(9), np.arange(9)).save(path)
+    Codebook(grey(9), np.arange(9)).save(path, {})
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:200])
     elif damage == "text":
         path.write_text("not an archive")
     elif damage == "other arrays":
-        np.savez(path, a=np.arange(3))
+        write_arrays(path, {}, a=np.arange(3))
     else:
-        np.savez(path, images=grey(2), codes=np.array([5]))
+        write_arrays(path, {}, images=grey(2), codes=np.array([5]))
     with pytest.raises(ValueError, match=r"book\.npz is not a readable codebook"):
         Codebook.load(path)
 

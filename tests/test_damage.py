@@ -20,7 +20,7 @@ from anonrep.code_encoder import CodeEncoder, features, load_encoder, save_encod
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.ferg_reader import read as read_ferg
-from anonrep.files import read_arrays, read_json, write_json
+from anonrep.files import read_arrays, read_json, write_arrays, write_json
 from anonrep.network_attacker import NetworkAttacker
 from anonrep.networks import Players
 
@@ -49,7 +49,7 @@ def make_dataset(folder: Path) -> tuple[Path, Callable]:
 
 
 def make_codebook(folder: Path) -> tuple[Path, Callable]:
-    Codebook(IMAGES[:4], np.arange(40) % 4).save(folder / "codes-4-seed-0.npz")
+    Codebook(IMAGES[:4], np.arange(40) % 4).save(folder / "codes-4-seed-0.npz", {"source": "uci"})
 
     def load():
         found = Codebook.load(folder / "codes-4-seed-0.npz")
@@ -59,7 +59,7 @@ def make_codebook(folder: Path) -> tuple[Path, Callable]:
 
 
 def make_snapshots(folder: Path) -> tuple[Path, Callable]:
-    np.savez_compressed(folder / "snapshots-0.npz", snapshots=IMAGES)
+    write_arrays(folder / "snapshots-0.npz", {"source": "uci"}, snapshots=IMAGES)
     return folder / "snapshots-0.npz", lambda: read_arrays(folder / "snapshots-0.npz")["snapshots"].tobytes()
 
 

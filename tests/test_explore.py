@@ -95,7 +95,7 @@ def _finite(path: Path, data: Dataset, lam: float, seed: int) -> np.ndarray:
     encoder.train()(to_tensor(data.images))
     book = make_codebook(autoencoder, encoder.eval(), data)
     save_encoder(path.with_name(f"codes-8-{path.stem}"), encoder, SHAPE)
-    book.save(path.with_name(f"codes-8-{path.stem}.npz"))
+    book.save(path.with_name(f"codes-8-{path.stem}.npz"), data.provenance)
     return book.release()
 
 

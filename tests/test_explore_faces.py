@@ -39,9 +39,11 @@ def make_faces(folder: Path) -> Path:
             write_json(runs / "runs.json", [run])
             if not lost:
                 data.released(data.images // 2 + 10 * target).save(runs / "seed-0.npz")
-                Codebook(mine, draw.integers(0, 5, len(data))).save(runs / "substituted-0.npz")
-            Codebook(mine, draw.integers(0, 5, len(data))).save(runs / "pixels.npz")
-            Codebook(mine[:4], draw.integers(0, 4, len(data))).save(models / f"finite/target-{target}.npz")
+                Codebook(mine, draw.integers(0, 5, len(data))).save(runs / "substituted-0.npz", data.provenance)
+            Codebook(mine, draw.integers(0, 5, len(data))).save(runs / "pixels.npz", data.provenance)
+            Codebook(mine[:4], draw.integers(0, 4, len(data))).save(
+                models / f"finite/target-{target}.npz", data.provenance
+            )
             for i, method in enumerate(METHODS.values()):
                 if not (lost and method in GAMES):
                     key = {"target": target, "method": method, "seed": 0}
@@ -298,7 +300,7 @@ def test_a_release_that_is_not_there_is_named_and_the_others_are_shown(broken, d
 def test_a_release_of_other_images_is_not_shown_as_theirs(broken):
     path = broken / "models/ferg/random/target-0/pixels.npz"
     book = Codebook.load(path)
-    Codebook(book.images, book.codes[1:]).save(path)
+    Codebook(book.images, book.codes[1:]).save(path, {})
     explorer = FacesExplorer(opened(broken))
     explorer.method.value = "pixels"
     assert "pixels.npz is not of the data set&#x27;s images" in explorer.pictures.value

@@ -12,7 +12,16 @@ import pytest
 from mounts import can_mount, contents, run_full, run_read_only, seen
 
 from anonrep import files
-from anonrep.files import CannotWrite, read_arrays, replacing, whole_folder, write_bytes, write_json, write_text
+from anonrep.files import (
+    CannotWrite,
+    read_arrays,
+    replacing,
+    whole_folder,
+    write_arrays,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 mounting = pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount; the tests beside it pretend")
 BEFORE = b"what was there before"
@@ -184,7 +193,7 @@ def test_what_others_are_writing_is_left_alone(reports):
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "pickle"])
 def test_damaged_arrays_are_named(tmp_path, damage):
     path = tmp_path / "snapshots-0.npz"
-    np.savez_compressed(path, snapshots=np.arange(5000))
+    write_arrays(path, {"source": "uci"}, snapshots=np.arange(5000))
     whole = bytearray(path.read_bytes())
     if damage == "flip":
         whole[len(whole) // 2] ^= 1

@@ -180,7 +180,8 @@ ALLOWED = {
     "plots_audit": {"plots"},
     "report_finite": {"codebook", "dataset", "plots_finite", "results"},
     "report_audit": {"elements", "information", "plots_audit", "results", "results_audit"},
-    "report": {"dataset", "files", "plots", "results"},
+    "report": {"dataset", "files", "plots", "project", "results"},
+    "report_departures": {"attackers", "files", "results"},
     # the explorer
     "explore_data": {"dataset", "files"},
     "explore_run": {

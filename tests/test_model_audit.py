@@ -160,7 +160,7 @@ def test_a_constant_release_has_collapsed_and_gets_no_number(case, tmp_path):
     assert found["model"]["collapsed"].startswith("collapsed: its output is all but constant (spread 0.00")
     assert (found["attackers"], found["certificate"], found["kept"]) == ([], None, [])
     book = Codebook.load(f"{path}.npz")
-    Codebook(np.repeat(book.images[:1], len(book), 0), book.codes).save(f"{path}.npz")
+    Codebook(np.repeat(book.images[:1], len(book), 0), book.codes).save(f"{path}.npz", {})
     assert audit(path, data, EFFORT)["model"]["collapsed"]
 
 

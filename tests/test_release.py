@@ -72,7 +72,7 @@ def made(folder: Path, **options: object) -> Path:
     encoder, path = fresh(autoencoder), folder / "models" / "codes-40-seed-0"
     codes = make_codebook(autoencoder, encoder, data).codes
     pictures = np.stack([grey(i) for i in range(codes.max() + 1)])  # an untrained decoder's are all but constant
-    Codebook(pictures, codes).save(path.with_suffix(".npz"))
+    Codebook(pictures, codes).save(path.with_suffix(".npz"), {})
     save_encoder(path, encoder, ARCHITECTURE, provenance=data.provenance, lam=0.5, seed=0)
     write_sealed(f"{path}.audit.json", facts(load(path)))
     return path
@@ -288,7 +288,7 @@ def test_an_audit_of_other_pictures_is_none(path, new, tmp_path):
     book = Codebook.load(f"{path}.npz")
     book.images[0, 0, 0] ^= 1
     before = load(path).sha256
-    book.save(f"{path}.npz")
+    book.save(f"{path}.npz", {})
     assert [before[file] == digest for file, digest in load(path).sha256.items()] == [True, True, False]
     assert refused(path, new, tmp_path / "out") == ("unaudited",)
 
@@ -349,7 +349,7 @@ def test_a_model_that_was_moved_and_renamed_keeps_its_lambda_and_its_audit(path,
 
 
 def test_pictures_that_do_not_fit_are_named(path):
-    Codebook(np.zeros((2, *SHAPE), np.uint8), np.zeros(3, np.int64)).save(f"{path}.npz")
+    Codebook(np.zeros((2, *SHAPE), np.uint8), np.zeros(3, np.int64)).save(f"{path}.npz", {})
     with pytest.raises(
         ValueError, match=r"codes-40-seed-0\.npz: pictures \(2, 9, 8\) for \d+ codes of images \(9, 8\)"
     ):

@@ -15,7 +15,7 @@ from anonrep import plots, report_ferg
 from anonrep.codebook import Codebook
 from anonrep.dataset import Dataset
 from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.files import write_json
+from anonrep.files import write_arrays, write_json
 from anonrep.results import percent
 from anonrep.results_ferg import PAPER, releases
 
@@ -255,13 +255,15 @@ def models(tmp_path):
     for target in (6, 2):
         pictures = np.full((5, SIZE, SIZE), 10 * target, np.uint8) + np.arange(5, dtype=np.uint8)[:, None, None]
         book = Codebook(pictures, draw.integers(0, 5, len(DATA)))
-        book.save(tmp_path / f"target-{target}" / "pixels.npz")
-        book.save(tmp_path / "finite" / f"target-{target}.npz")
+        book.save(tmp_path / f"target-{target}" / "pixels.npz", DATA.provenance)
+        book.save(tmp_path / "finite" / f"target-{target}.npz", DATA.provenance)
         runs(tmp_path / f"target-{target}", None if target == 6 else MESSAGE)
         if target == 6:
-            book.save(tmp_path / "target-6" / "substituted-0.npz")
+            book.save(tmp_path / "target-6" / "substituted-0.npz", DATA.provenance)
             DATA.released(255 - DATA.images).save(tmp_path / "target-6" / "seed-0.npz")
-            np.savez(tmp_path / "target-6" / "snapshots-0.npz", snapshots=np.zeros((3, 2, SIZE, SIZE), np.uint8))
+            write_arrays(
+                tmp_path / "target-6" / "snapshots-0.npz", {}, snapshots=np.zeros((3, 2, SIZE, SIZE), np.uint8)
+            )
     runs(tmp_path / "standard", None)
     DATA.released(DATA.images // 2).save(tmp_path / "standard" / "seed-0.npz")
     return tmp_path

@@ -3,6 +3,7 @@
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from matplotlib.lines import Line2D
 from anonrep import plots, report, report_finite, results
 from anonrep.dataset import Dataset
 from anonrep.files import write_json
+from anonrep.game import DEPARTURES, GameConfig
+from anonrep.report_departures import REASONS, ablation_cells, ablation_table
 
 KEY = ("variant", "lam", "seed")
 TASKS = ("writer", "digit")
@@ -319,17 +322,35 @@ def test_the_ablation_table_has_no_number_for_what_collapsed():
         "nothing": cell("nothing", 1, dict(cnn_writer=0.1, trees_writer=0.3, cnn_digit=0.96), several=False),
         "r1": cell("r1", 1, None),
     }
-    found = report.ablation_table(cells, *TASKS)
+    found = ablation_table(cells, *TASKS)
     assert len(found) == 2
-    assert found["writer, best of suite"].to_list() == ["30.0 %", ""]
+    assert found["writer, best attacker"].to_list() == ["30.0 %", ""]
     assert found.outcome.to_list() == ["", WHY]
     assert not found.isna().any(axis=None)
 
 
-def test_every_ablation_in_the_parameters_has_words():
-    parameters = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))["ablation"]
-    assert set(parameters["without"]) <= set(parameters["changes"])
-    assert set(parameters["without"]) <= set(report.DEPARTURES)
+def test_the_ablation_compares_by_attackers_whom_all_cells_have_met(tmp_path, rows):
+    """The grid's own row has met the whole suite; what only it has met stays out."""
+    write_json(tmp_path / "r1.json", cell("r1", 0.5, dict(cnn_writer=0.2, trees_writer=0.3, cnn_digit=0.9)))
+    strong = attacked("stabilised", 0.5, 0, cnn_large_writer=0.99)
+    found = SimpleNamespace(**rows | {"accuracy": rows["accuracy"] + strong})
+    cells = ablation_cells(tmp_path, found, "stabilised", {"lam": 0.5, "seeds": [0], "without": ["r1"]})
+    table = ablation_table(cells, *TASKS)
+    assert table["taken back"].to_list() == ["nothing", "r1"]
+    assert table["writer, CNN"].to_list() == ["10.0 %", "20.0 %"]
+    assert table["writer, best attacker"].to_list() == ["30.0 %", "30.0 %"]
+    with pytest.raises(ValueError, match=r"no run of stabilised at lambda 7: ablation\.lam must be one of the grid's"):
+        ablation_cells(tmp_path, found, "stabilised", {"lam": 7, "seeds": [0], "without": ["r1"]})
+
+
+def test_every_departure_has_its_reason_and_a_row_in_the_ablation():
+    parameters = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+    game = parameters["variants"]["stabilised"]["game"]
+    paper, ours = GameConfig(), GameConfig(**game)
+    assert list(REASONS) == list(DEPARTURES)
+    assert parameters["ablation"]["without"] == [name for name in DEPARTURES if name in game]
+    assert all(getattr(paper, name) != getattr(ours, name) for name in parameters["ablation"]["without"])
+    assert not set(DEPARTURES) & set(parameters["variants"]["faithful"]["game"])
 
 
 def test_collapsed_runs_are_named_with_their_reason(rows):

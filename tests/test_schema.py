@@ -57,7 +57,7 @@ def dotted(path: tuple) -> str:
 PLACES = list(places(PARAMS))
 KEYS = [path for path in PLACES if isinstance(path[-1], str)]
 LEAVES = [path for path in PLACES if not isinstance(at(PARAMS, path), (dict, list))]
-FREE = [("variants",), ("ablation", "changes")]  # groups whose names are their author's
+FREE = [("variants",)]  # groups whose names are their author's
 
 
 def has_a_default(path: tuple) -> bool:
@@ -65,7 +65,6 @@ def has_a_default(path: tuple) -> bool:
     return (
         path[:-1] == ("audit", "points")
         or path[-2:-1] in {("game",), ("config",), ("assessment",)}
-        or path[:-2] == ("ablation", "changes")
         or path[:-1] == ("ferg", "standard")
     )
 
@@ -190,9 +189,8 @@ WRONG = {  # what: (path, value, how its line begins)
     "codes": (("variants", "finite", "codes"), [20, 1], "variants.finite.codes[1] is 1; expected at least 2"),
     "codes elsewhere": (("variants", "finite", "config", "codes"), 5, "variants.finite.config.codes is unknown; "),
     "effort": (("assessment", "trees"), 0, "assessment.trees is 0; expected a whole number from 1"),
-    "unknown departure": (("ablation", "without"), ["clam"], "ablation.without[0] is 'clam'; expected one of "),
-    "departure of nothing": (("ablation", "changes", "calm", "r2"), 0, "ablation.changes.calm.r2 is unknown; "),
-    "a folder as a name": (("ablation", "changes", "a/b"), {}, "ablation.changes has the name 'a/b'; expected letters"),
+    "unknown departure": (("ablation", "without"), ["clam"], "ablation.without[0] is 'clam'; expected one of kl, "),
+    "no departure": (("ablation", "without"), ["batch"], "ablation.without[0] is 'batch'; expected one of kl, "),
     "lambda off the grid": (("ablation", "lam"), 7, "ablation.lam is 7; expected one of 0, 0.25, 0.5, 1, 1.5, 2"),
     "images in disorder": (("held",), [5, 1], "held is [5, 1]; expected the smallest first: [1, 5]"),
     "no image at all": (("held",), [0, 1], "held[0] is 0; expected a whole number from 1"),

@@ -67,21 +67,6 @@ def group(checks: Mapping[str, Check], required: bool | Collection[str] = True) 
     return problems
 
 
-def each(inner: Check) -> Check:
-    """A dict with names of its own, at least one."""
-
-    def problems(key: str, value: object) -> Iterator[str]:
-        if not isinstance(value, dict) or not value:
-            yield wrong(key, value, "a group of at least one")
-            return
-        for name, part in value.items():
-            if not isinstance(name, str) or not NAME.fullmatch(name):
-                yield f"{key} has the name {SHORT.repr(name)}; expected letters, figures, - and _"
-            yield from inner(_under(key, name), part)
-
-    return problems
-
-
 def _under(key: str, name: object) -> str:
     return f"{key}.{_plain(name)}" if key else _plain(name)
 

@@ -4,6 +4,7 @@ All are fitted to training images alone and then applied to every image. k-means
 substitution sees which training images are the target's.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from tqdm import tqdm
 
 from anonrep.dataset import Dataset
-from anonrep.files import replacing
+from anonrep.files import read_arrays, write_arrays
 from anonrep.seeds import subseed
 
 
@@ -55,22 +56,14 @@ class Codebook:
         """What is released for each image: uint8 (N, H, W), for `Dataset.released`."""
         return self.images[self.codes]
 
-    def save(self, path: str | Path) -> None:
-        """Write one npz without pickle; the same codebook gives the same bytes."""
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, images=self.images, codes=self.codes)
+    def save(self, path: str | Path, provenance: Mapping) -> None:
+        """Write one npz without pickle; the same codebook gives the same bytes. `provenance`: of the images shown."""
+        write_arrays(path, provenance, images=self.images, codes=self.codes)
 
     @classmethod
     def load(cls, path: str | Path) -> "Codebook":
         """Read what `save` wrote; a missing or damaged file is named."""
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: `dvc repro` makes it (`make repro` the first time)")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(images=file["images"], codes=file["codes"])
-        except Exception as error:  # zipfile, zlib and numpy each have their own way to say "damaged"
-            raise ValueError(f"{path} is not a readable codebook ({error}): delete it and run `dvc repro`") from error
+        return read_arrays(path, "codebook", lambda arrays: cls(arrays["images"], arrays["codes"]))
 
 
 def kmeans_codes(

@@ -1,12 +1,11 @@
 """A labelled image data set: what the game trains on, what a release is, what attackers are given."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from anonrep.files import replacing
+from anonrep.files import read_arrays, write_arrays
 
 SPLITS = ("train", "validation", "test")
 
@@ -77,35 +76,18 @@ class Dataset:
 
     def save(self, path: str | Path) -> None:
         """Write one npz without pickle; the same data set gives the same bytes."""
-        arrays = {f"attribute/{name}": value for name, value in self.attributes.items()}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                images=self.images,
-                z=self.z,
-                split=self.split,
-                provenance=np.frombuffer(json.dumps(self.provenance, sort_keys=True).encode(), np.uint8),
-                **arrays,
-            )
+        attributes = {f"attribute/{name}": value for name, value in self.attributes.items()}
+        write_arrays(path, self.provenance, images=self.images, z=self.z, split=self.split, **attributes)
 
     @classmethod
     def load(cls, path: str | Path) -> "Dataset":
         """Read what `save` wrote; a missing or damaged file is named."""
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: `dvc repro` makes it (`make repro` the first time)")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            return cls(
-                images=arrays.pop("images"),
-                z=arrays.pop("z"),
-                split=arrays.pop("split"),
-                provenance=json.loads(arrays.pop("provenance").tobytes()),
-                attributes={name.removeprefix("attribute/"): value for name, value in arrays.items()},
-            )
-        except Exception as error:  # zipfile, zlib, numpy and json each have their own way to say "damaged"
-            raise ValueError(f"{path} is not a readable data set ({error}): delete it and run `dvc repro`") from error
+        return read_arrays(path, "data set", cls._of)
+
+    @classmethod
+    def _of(cls, arrays: dict) -> "Dataset":
+        own = {name: arrays.pop(name) for name in ("images", "z", "split", "provenance")}
+        return cls(**own, attributes={name.removeprefix("attribute/"): value for name, value in arrays.items()})
 
 
 def random_split(n: int, sizes: tuple[int, int, int], generator: np.random.Generator) -> np.ndarray:

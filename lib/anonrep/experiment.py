@@ -17,7 +17,7 @@ from anonrep.assessment import assess
 from anonrep.attackers import FEW, PAPERS, Effort, suite
 from anonrep.checkpoints import load_players, save_players
 from anonrep.dataset import Dataset
-from anonrep.files import read_json, replacing, write_json
+from anonrep.files import read_json, write_arrays, write_json
 from anonrep.game import GameConfig
 from anonrep.naturalness import naturalness
 from anonrep.network_attacker import NetworkAttacker
@@ -85,8 +85,7 @@ def train_lambda(
                 out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance, **how
             )
             history += [{"seed": seed, **plain(row)} for row in outcome.history]
-            with replacing(out / f"snapshots-{seed}.npz") as temporary:
-                np.savez_compressed(temporary, snapshots=outcome.snapshots)
+            write_arrays(out / f"snapshots-{seed}.npz", data.provenance | how, snapshots=outcome.snapshots)
         if not collapsed:
             images = reconstruct(players.autoencoder, data.images, device)
             data.released(images, **how).save(out / f"seed-{seed}.npz")
@@ -159,6 +158,7 @@ def assess_runs(
     variant: str,
     *,
     images: Sequence[int] = (1,),
+    whole: bool = True,
     runs: str | Path,
     controls: str | Path,
     out: str | Path,
@@ -166,8 +166,8 @@ def assess_runs(
 ) -> None:
     """Every attacker against every seed's release in the folder `runs`, and its naturalness: one JSON file `out`.
 
-    The whole suite goes for the first release, FEW of it for those of other seeds. A collapsed run keeps its place in
-    `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
+    The whole suite goes for the first release, unless `whole` is False, and FEW of it for the others. A collapsed run
+    keeps its place in `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
     """
     runs, device, effort = Path(runs), pick_device(device), Effort(**effort)
     reader = NetworkAttacker(device=device).load(Path(controls) / "reader.safetensors")
@@ -179,7 +179,7 @@ def assess_runs(
             continue
         release = Dataset.load(runs / f"seed-{seed}.npz")
         options = {"effort": effort, "seed": seed, "device": device}
-        accuracy += attacked(release, tasks, images=images, everyone=not natural, **options, **key)
+        accuracy += attacked(release, tasks, images=images, everyone=whole and not natural, **options, **key)
         judged = naturalness(data, release, reader=reader, task=tasks[1], **options)
         natural.append({**key, "seed": seed, **judged, "source": data.source})
     write_json(out, {"accuracy": accuracy, "naturalness": natural, "runs": found})

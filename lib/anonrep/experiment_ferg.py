@@ -19,7 +19,7 @@ from anonrep.codebook import Codebook, substitute
 from anonrep.content import content, content_views, matches, pictures
 from anonrep.dataset import Dataset
 from anonrep.experiment import pick_device, plain
-from anonrep.files import read_json, replacing, write_json
+from anonrep.files import read_json, write_arrays, write_json
 from anonrep.finite import FiniteConfig, learn
 from anonrep.game import GameConfig
 from anonrep.pretraining import reconstruct
@@ -85,16 +85,17 @@ def train_target(
             path = out / f"seed-{seed}"
             save_players(path, players, architecture, game=asdict(config), provenance=data.provenance, **how)
             history += [{"seed": seed, **plain(row)} for row in outcome.history]
-            with replacing(out / f"snapshots-{seed}.npz") as temporary:
-                np.savez_compressed(temporary, snapshots=outcome.snapshots)
+            write_arrays(out / f"snapshots-{seed}.npz", data.provenance | how, snapshots=outcome.snapshots)
         if not collapsed:
             images = reconstruct(players.autoencoder, data.images, device)
             data.released(images, **how).save(out / f"seed-{seed}.npz")
             if target is not None:
-                Codebook(templates, substitute(images, templates)).save(out / f"substituted-{seed}.npz")
+                book = Codebook(templates, substitute(images, templates))
+                book.save(out / f"substituted-{seed}.npz", data.provenance | how)
         runs.append({"lam": lam, "target": target, "seed": seed, "collapsed": collapsed})
     if target is not None:
-        Codebook(templates, substitute(data.images, templates)).save(out / "pixels.npz")
+        book = Codebook(templates, substitute(data.images, templates))
+        book.save(out / "pixels.npz", data.provenance | {"target": target})
     write_json(out / "history.json", history)
     write_json(out / "runs.json", runs)
 
@@ -127,7 +128,7 @@ def train_finite_faces(
     for target in targets:
         mine = np.flatnonzero((both.split == 0) & (both.z == target))
         chosen = mine[pictures(found[train], codes[train], found[mine])]
-        Codebook(both.images[chosen], codes).save(out / f"target-{target}.npz")
+        Codebook(both.images[chosen], codes).save(out / f"target-{target}.npz", both.provenance | {"target": target})
     key = {"lam": lam, "seed": seed}
     write_json(out / "history.json", [{**key, "codes": config.codes, **row} for row in history])
     write_json(out / "certificate.json", [certificate(data, codes, **key)])

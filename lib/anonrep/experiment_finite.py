@@ -55,7 +55,7 @@ def train_finite(
             encoder, steps, restarts = learn(autoencoder.encoder, seen, lam, replace(numbers, codes=k), seed)
             codebook = make_codebook(autoencoder, encoder, data)
             key, path = {"lam": lam, "codes": k, "seed": seed}, out / f"codes-{k}-seed-{seed}"
-            codebook.save(path.with_suffix(".npz"))
+            codebook.save(path.with_suffix(".npz"), data.provenance | key)
             architecture = read_json(start / f"seed-{seed}.json")["architecture"]
             how = {"lam": lam, "seed": seed, "config": config, "restarts": restarts, "provenance": data.provenance}
             save_encoder(path, encoder, architecture, **how)

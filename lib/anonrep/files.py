@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ ADVICE = {
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
 }
+T = TypeVar("T")
 SEAL = "checksum"  # the key of `write_sealed`
 
 
@@ -177,13 +179,24 @@ def _seal(value: dict) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def read_arrays(path: str | Path, what: str = "set of arrays") -> dict[str, np.ndarray]:
-    """Read an npz without pickle; a missing or damaged file is named: the archive has a checksum of each array."""
+def write_arrays(path: str | Path, provenance: Mapping, **arrays: np.ndarray) -> None:
+    """Write one npz without pickle, with where its content comes from; the same content gives the same bytes."""
+    said = np.frombuffer(json.dumps(provenance, sort_keys=True).encode(), np.uint8)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays, provenance=said)
+
+
+def read_arrays(path: str | Path, what: str = "set of arrays", make: Callable[[dict], T] = dict) -> T:
+    """What `make` makes of the arrays in an npz, by name, with `provenance` as JSON.
+
+    A missing or damaged file is named: the archive has a checksum of each array, and nothing in it is a pickle.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: `dvc repro` makes it (`make repro` the first time)")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # zipfile, zlib and numpy each have their own way to say "damaged"
+            arrays = {name: file[name] for name in file.files}
+        return make(arrays | {"provenance": json.loads(arrays["provenance"].tobytes())})
+    except Exception as error:  # zipfile, zlib, numpy and json each have their own way to say "damaged"
         raise ValueError(f"{path} is not a readable {what} ({error}): delete it and run `dvc repro`") from error

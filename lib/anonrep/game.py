@@ -3,6 +3,18 @@
 import math
 from dataclasses import dataclass, fields
 
+# The fields of `GameConfig` that are no part of the paper's game.
+DEPARTURES = (
+    "kl",
+    "freeze_decoder",
+    "pixel_anchor",
+    "anchor_blur",
+    "r1",
+    "warm_up_epochs",
+    "ema",
+    "clip",
+    "epsilon",
+)
 LIMITS = {"hidden": (1, math.inf), "batch": (2, math.inf), "ema": (0, 0.9999)}
 
 

@@ -1,7 +1,7 @@
 """What the reports say in words and tables: every number comes from the metrics it is handed."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML, SVG, display
 from matplotlib.figure import Figure
 
-from anonrep import plots
+from anonrep import plots, project
 from anonrep.dataset import Dataset
 from anonrep.files import read_arrays, read_json
 from anonrep.results import Metrics, certified, operating_point, over_seeds, percent, strips, worst
@@ -32,24 +32,6 @@ def titled(table: str, *, source: str, setting: str) -> HTML:
 def show_saved(path: str | Path, alt: str, caption: str = "") -> None:
     """`show` for a figure that is saved as SVG."""
     display(SVG(filename=str(path)), metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
-
-
-REASONS = {
-    "kl": "phase (i) trains a variational autoencoder: its decoder draws a digit for any code near its data's",
-    "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
-    "pixel_anchor": "weight of the squared error between image and redrawn image: the digit stays the same digit",
-    "anchor_blur": "width of the box both are blurred by first: a stroke may move a little, where the hand is",
-    "r1": "penalty on the discriminator's gradient at real images: it cannot run away",
-    "warm_up_epochs": "of the private classifier before lambda acts: no shock",
-    "ema": "the released encoder is an average over the game's oscillation",
-    "clip": "largest gradient norm of the autoencoder: no single batch throws it off",
-    "epsilon": "Adam's: small steps where both losses are flat",
-}
-DEPARTURES = {
-    "manifold": "the manifold: a variational decoder, frozen",
-    "pixel_anchor": "the pixel anchor, and its blur with it",
-    "calm": "R1, EMA, clipping, large epsilon and warm-up",
-}
 
 
 def warning(source: str, setting: str) -> str:
@@ -191,42 +173,6 @@ def attackers_table(accuracy: pd.DataFrame, variant: str, lam: float, task: str)
     return table.fillna("–").rename_axis("attacker")
 
 
-def cell(accuracy: list, naturalness: list, runs: list, variant: str, lam: float, seeds: Sequence[int]) -> dict:
-    """The grid's own rows at one lambda in the form of a cell of stage `ablation`."""
-    if not any((run["variant"], run["lam"]) == (variant, lam) for run in runs):
-        raise ValueError(f"no run of {variant} at lambda {lam:g}: ablation.lam must be one of the grid's lambdas")
-    kinds = {"accuracy": accuracy, "naturalness": naturalness, "runs": runs}
-    return {
-        kind: [row for row in rows if (row["variant"], row["lam"]) == (variant, lam) and row["seed"] in seeds]
-        for kind, rows in kinds.items()
-    }
-
-
-def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.DataFrame:
-    """One row for each departure taken back. `cells`: name to what stage `ablation` wrote."""
-    rows = []
-    for name, cell in cells.items():
-        row = {"taken back": name}
-        collapsed = [run["collapsed"] for run in cell["runs"] if run["collapsed"]]
-        if collapsed:
-            rows.append(row | {"outcome": collapsed[0]})
-            continue
-        accuracy = pd.DataFrame([row for row in cell["accuracy"] if row["m"] == 1])
-        natural = pd.DataFrame(cell["naturalness"])
-        cnn, mine = accuracy[accuracy.attacker == "cnn"], accuracy[accuracy.task == private]
-        rows.append(
-            row
-            | {
-                f"{private}, CNN": percent(cnn[cnn.task == private].accuracy.mean()),
-                f"{private}, best of suite": percent(mine.groupby("attacker").accuracy.mean().max()),
-                f"{kept}, CNN": percent(cnn[cnn.task == kept].accuracy.mean()),
-                f"{kept}, raw reader": percent(natural[f"{kept}_accuracy"].mean()),
-                "told from real": percent(natural.two_sample_accuracy.mean()),
-            }
-        )
-    return pd.DataFrame(rows).fillna("")
-
-
 def collapsed_runs(runs: Sequence[dict]) -> str:
     """Which runs collapsed, as a list; a sentence when none did."""
     lost = [run for run in runs if run["collapsed"]]
@@ -243,14 +189,13 @@ def seeds(runs: Sequence[dict]) -> str:
     return "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in found.items())
 
 
-def departures_table(game: dict) -> pd.DataFrame:
-    """The departures from the paper that a variant's `game` makes, their values and reasons."""
-    rows = [{"departure": name, "value": game[name], "why": why} for name, why in REASONS.items() if game.get(name)]
-    return pd.DataFrame(rows)
-
-
 def provenance_table(provenance: dict, **more: object) -> pd.DataFrame:
     """Where the data came from and what made the results, a row each."""
     flat = {key: value for key, value in provenance.items() if not isinstance(value, dict)}
     facts = {key: str(value) for key, value in {**flat, **more}.items()}
     return pd.DataFrame({"": facts}).rename_axis("what")
+
+
+def made_by(provenance: dict, setting: str, **facts: object) -> pd.DataFrame:
+    """`provenance_table` of a page of the pipeline: with the commit and the versions that made it."""
+    return provenance_table(provenance, commit=project.commit(), **project.versions(), **facts, setting=setting)

@@ -104,5 +104,6 @@ def certificate_table(certificate: pd.DataFrame, codes: int, private: str, kept:
 
 
 def answers(rows: list[dict]) -> str:
-    """The answers of stage `epsilon` as a list."""
-    return "\n".join(f"- {row['answer']}" for row in rows)
+    """The answers of stage `epsilon` as a list, under the question."""
+    question = "**At most p of the people may be recognised: can it be had?**"
+    return "\n".join([question, "", *(f"- {row['answer']}" for row in rows)])

@@ -20,7 +20,6 @@ from anonrep.checks import (
     ParameterError,
     choice,
     config,
-    each,
     field,
     group,
     holding,
@@ -35,7 +34,7 @@ from anonrep.elements import STOPS
 from anonrep.ferg import COUNTS, SPLIT_WAYS
 from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.finite import FiniteConfig
-from anonrep.game import GameConfig
+from anonrep.game import DEPARTURES, GameConfig
 from anonrep.pendigits import PENS
 from anonrep.project import root
 from anonrep.sources import SOURCES
@@ -146,9 +145,7 @@ def _schema(params: object) -> dict[str, Check]:
             {
                 "lam": choice(_at(params, "lambdas")),  # the table's first row is the grid's own run
                 "seeds": several(choice(_at(params, "variants", "stabilised", "seeds"))),
-                "without": several(choice(_at(params, "ablation", "changes"))),
-                "changes": each(_game),
-                "assessment": config(Effort),
+                "without": several(choice(DEPARTURES)),
             }
         ),
         "assessment": config(Effort),
