@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,23 @@ def test_from_a_folder_below_it_is_the_same_pipeline(monkeypatch):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     repro.main(["--jobs", "3"])
     assert asked == {"folder": repro.root(), "at": repro.root(), "jobs": 3}
+
+
+def test_the_end_is_said_with_its_time_and_a_failure_with_its_stages(monkeypatch, tmp_path, capsys):
+    left = {"render": set(), "train": {"render"}}
+    monkeypatch.setattr(repro.resume, "resume", lambda folder: [])
+    monkeypatch.setattr(repro, "pipeline", lambda folder: left)
+    monkeypatch.setattr(repro, "changed_stages", lambda folder: {"render"})
+    for good in (True, False):
+        monkeypatch.setattr(repro, "run_stage", lambda folder, lock, name, good=good: good)
+        with nullcontext() if good else pytest.raises(SystemExit, match="the pipeline stopped at render: "):
+            repro.repro(tmp_path, 2)
+        said = capsys.readouterr().out
+        assert said.startswith("2 stages to see to, 2 at a time\n")
+        assert ("all of them done, after 0.0 minutes" in said) == good
+    monkeypatch.setattr(repro, "changed_stages", lambda folder: set())
+    repro.repro(tmp_path, 2)
+    assert capsys.readouterr().out == "the pipeline is up to date\n"
 
 
 def test_a_number_of_jobs_that_is_none_is_refused(capsys):

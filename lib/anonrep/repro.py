@@ -135,11 +135,14 @@ def repro(folder: Path, jobs: int) -> None:
         stages = remaining(pipeline(folder), changed) if changed else {}
         said = f"{len(stages)} stages to see to, {jobs} at a time" if stages else "the pipeline is up to date"
         print(said, flush=True)
+        start = time.monotonic()
         failed = side_by_side(stages, jobs, partial(run_stage, folder, lock))
         if failed:
             names = ", ".join(failed)
             sys.exit(f"the pipeline stopped at {names}: the traceback is above, the executed notebook in build/runs/")
         resume.resume(folder)  # keeps a copy of dvc.lock
+        if stages:
+            print(f"all of them done, after {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
