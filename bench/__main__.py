@@ -43,7 +43,7 @@ def measures(params: dict) -> dict[str, Measure]:
     config, lambdas = GameConfig(**params["variants"]["stabilised"]["game"]), params["lambdas"]
     seeds, steps, few = range(cores()), 6, {"runs": 3, "warm_up": 0}
     sweep = f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps"
-    stages = f"the smoke pipeline, {cores()} stages at a time against one"
+    stages = f"the smoke pipeline's sweep, {cores()} stages at a time against one"
     return {
         "training": Measure("training a step: a game a core, against one on all cores", lambda: games.training(config)),
         "step": Measure("training a step: one thread each", lambda: games.training_step(config), {"runs": 9}),

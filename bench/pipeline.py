@@ -15,6 +15,8 @@ from anonrep.files import write_text
 from anonrep.project import root
 from bench.timing import Pairs, cores, seconds
 
+GRID = ("notebooks", "render", "controls", "pretrain", "train", "finite", "assess")  # the sweep, up to its accuracies
+
 
 def no_op(setting: str | None = None) -> Pairs:
     """Seconds of `dvc repro` with every stage up to date, and of the same with every stage to run.
@@ -29,41 +31,49 @@ def no_op(setting: str | None = None) -> Pairs:
         workspace.make(project, setting or "quick", copy)
         if setting is None:
             write_text(copy / "params.yaml", (project / "params.yaml").read_text(encoding="utf-8"))
-        write_text(copy / "dvc.yaml", hollow((copy / "dvc.yaml").read_text(encoding="utf-8")))
+        _rewrite(copy, hollow)
         while True:
             (copy / "dvc.lock").unlink(missing_ok=True)
             every = seconds(_repro, copy, "--no-run-cache")
             yield seconds(_repro, copy), every
 
 
-def side_by_side(setting: str = "smoke", change: Callable[[str], str] = str) -> Pairs:
+def side_by_side(setting: str = "smoke", change: Callable[[dict], dict] = dict) -> Pairs:
     """Seconds of `anonrep.repro` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
 
-    `change` is made to the text of dvc.yaml first.
+    Of the stages GRID alone: they stand for the others. `change` is made to them first.
     """
     while True:
         yield tuple(_from_nothing(setting, change, jobs) for jobs in (cores(), 1))
 
 
-def _from_nothing(setting: str, change: Callable[[str], str], jobs: int) -> float:
+def _from_nothing(setting: str, change: Callable[[dict], dict], jobs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy")
         workspace.make(root(), setting, copy)
-        write_text(copy / "dvc.yaml", change((copy / "dvc.yaml").read_text(encoding="utf-8")))
+        _rewrite(copy, lambda stages: change({name: stages[name] for name in GRID}))
         return seconds(_run, [sys.executable, "-m", "anonrep.repro", "--jobs", str(jobs)], copy)
 
 
-def hollow(text: str) -> str:
-    """A dvc.yaml whose stages leave an empty JSON object in the place of each output."""
-    pipeline = yaml.safe_load(text)
-    for stage in pipeline["stages"].values():
+def _rewrite(folder: Path, change: Callable[[dict], dict]) -> None:
+    """Change the stages in a dvc.yaml."""
+    path = folder / "dvc.yaml"
+    pipeline = yaml.safe_load(path.read_text(encoding="utf-8"))
+    write_text(path, yaml.safe_dump({**pipeline, "stages": change(pipeline["stages"])}, sort_keys=False))
+
+
+def hollow(stages: dict) -> dict:
+    """The stages with commands that leave an empty JSON object in the place of each output."""
+    changed = {}
+    for name, stage in stages.items():
         outputs = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
         paths = [next(iter(out)) if isinstance(out, dict) else out for out in outputs]
-        stage["cmd"] = " && ".join(
+        command = " && ".join(
             f"mkdir -p {shlex.quote(str(PurePosixPath(path).parent))} && echo '{{}}' > {shlex.quote(path)}"
             for path in paths
         )
-    return yaml.safe_dump(pipeline, sort_keys=False)
+        changed[name] = {**stage, "cmd": command}
+    return changed
 
 
 def _repro(folder: Path, *options: str) -> None:
