@@ -18,7 +18,7 @@ from anonrep import plots, report, report_finite, results
 from anonrep.dataset import Dataset
 from anonrep.files import write_json
 from anonrep.game import DEPARTURES, GameConfig
-from anonrep.report_departures import REASONS, ablation_cells, ablation_table
+from anonrep.report_departures import REASONS, ablation_cells, ablation_runs, ablation_table, departures_table
 
 KEY = ("variant", "lam", "seed")
 TASKS = ("writer", "digit")
@@ -324,8 +324,10 @@ def test_the_ablation_table_has_no_number_for_what_collapsed():
     }
     found = ablation_table(cells, *TASKS)
     assert len(found) == 2
+    assert found["writer, CNN"].to_list() == ["10.0 %", "collapsed"]
     assert found["writer, best attacker"].to_list() == ["30.0 %", ""]
-    assert found.outcome.to_list() == ["", WHY]
+    assert report.collapsed_runs(ablation_runs(cells)).startswith("1 of 2 runs collapsed; ")
+    assert f"- `r1`, λ = 1, seed 0: {WHY}" in report.collapsed_runs(ablation_runs(cells))
     assert not found.isna().any(axis=None)
 
 
@@ -341,6 +343,13 @@ def test_the_ablation_compares_by_attackers_whom_all_cells_have_met(tmp_path, ro
     assert table["writer, best attacker"].to_list() == ["30.0 %", "30.0 %"]
     with pytest.raises(ValueError, match=r"no run of stabilised at lambda 7: ablation\.lam must be one of the grid's"):
         ablation_cells(tmp_path, found, "stabilised", {"lam": 7, "seeds": [0], "without": ["r1"]})
+
+
+def test_departures_are_told_as_they_are_written_in_the_parameters():
+    found = departures_table({"hidden": 24, "freeze_decoder": True, "kl": 0.001, "pixel_anchor": 250.0, "r1": 0.0})
+    assert found.departure.to_list() == ["kl", "freeze_decoder", "pixel_anchor"]
+    assert found.value.to_list() == ["0.001", "yes", "250"]
+    assert found.why.to_list() == [REASONS[name] for name in found.departure]
 
 
 def test_every_departure_has_its_reason_and_a_row_in_the_ablation():

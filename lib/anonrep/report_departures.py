@@ -24,8 +24,9 @@ REASONS = {
 
 def departures_table(game: dict) -> pd.DataFrame:
     """The departures from the paper that a variant's `game` makes, their values and reasons."""
-    rows = [{"departure": name, "value": game[name], "why": why} for name, why in REASONS.items() if game.get(name)]
-    return pd.DataFrame(rows)
+    made = {name: game[name] for name in REASONS if game.get(name)}
+    values = ["yes" if value is True else f"{value:g}" for value in made.values()]
+    return pd.DataFrame({"departure": list(made), "value": values, "why": [REASONS[name] for name in made]})
 
 
 def ablation_cells(folder: str | Path, found: Metrics, variant: str, ablation: dict) -> dict[str, dict]:
@@ -48,9 +49,8 @@ def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.Dat
     rows = []
     for name, cell in cells.items():
         row = {"taken back": name}
-        collapsed = [run["collapsed"] for run in cell["runs"] if run["collapsed"]]
-        if collapsed:
-            rows.append(row | {"outcome": collapsed[0]})
+        if any(run["collapsed"] for run in cell["runs"]):
+            rows.append(row | {f"{private}, CNN": "collapsed"})
             continue
         accuracy = pd.DataFrame([row for row in cell["accuracy"] if row["m"] == 1 and row["attacker"] in FEW])
         natural = pd.DataFrame(cell["naturalness"])
@@ -66,3 +66,8 @@ def ablation_table(cells: Mapping[str, dict], private: str, kept: str) -> pd.Dat
             }
         )
     return pd.DataFrame(rows).fillna("")
+
+
+def ablation_runs(cells: Mapping[str, dict]) -> list[dict]:
+    """The runs of all cells."""
+    return [run for cell in cells.values() for run in cell["runs"]]
