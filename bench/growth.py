@@ -99,7 +99,8 @@ def figure(rows: Sequence[dict]) -> Figure:
             for _, one in part.groupby("work") if quantity == "seconds" else ():
                 line = one.seconds.iloc[0] * one["size"] / one["size"].iloc[0]
                 axis.plot(one["size"], line, ":", color="grey", linewidth=1)
-            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", ylim=(0, None), xticks=part["size"].unique())
+            top = max(axis.get_ylim()[1], 1.1 * part[quantity].max())  # lines that stand still stay below the edge
+            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", ylim=(0, top), xticks=part["size"].unique())
             axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
             axis.grid(alpha=0.3)
     drawing.suptitle("What one process costs as one thing grows, on synthetic digits; dotted: in proportion")
