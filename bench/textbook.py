@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from anonrep.dataset import Dataset
 from anonrep.game import GameConfig
-from anonrep.networks import Players
+from anonrep.networks import FromOneChannel, Players, ToOneChannel
 from anonrep.turns import BETAS, R1_EVERY
 
 
@@ -29,14 +29,16 @@ def players_of(data: Dataset, config: GameConfig, seed: int = 0) -> Players:
 
 
 def plain(players: Players) -> Players:
-    """The same networks and weights in PyTorch's default memory layout, and with its own transposed convolution.
+    """The same networks and weights in PyTorch's default memory layout, and with its own convolutions.
 
     `networks.Flatten` stays, at no measurable cost: its order of values is part of what the weights mean.
     """
     players = copy.deepcopy(players)
     for player in players:
         player.to(memory_format=torch.contiguous_format)
-    players.autoencoder.lower.__class__ = nn.ConvTranspose2d  # the class that it is a faster form of
+        for layer in player.modules():
+            if isinstance(layer, (FromOneChannel, ToOneChannel)):
+                layer.__class__ = type(layer).__base__  # what it is a faster form of
     return players
 
 

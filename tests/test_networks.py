@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonrep.images import blur, spread
-from anonrep.networks import Autoencoder, Discriminator, Players, PrivateClassifier, ToOneChannel, _cropped
+from anonrep.networks import (
+    Autoencoder,
+    Discriminator,
+    FromOneChannel,
+    Players,
+    PrivateClassifier,
+    ToOneChannel,
+    _cropped,
+)
 
 SMALL = {"height": 9, "width": 8, "n_private": 3, "hidden": 4, "channels": 2, "adversary_channels": 2}
 
@@ -83,6 +91,29 @@ def test_one_channel_out_is_pytorchs_transposed_convolution(height, width, n, ch
     gradients = (torch.autograd.grad(value, wanted, slope) for value in (ours, other))
     for one, two in zip(*gradients, strict=True):
         torch.testing.assert_close(one, two)
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9), n=st.integers(1, 3), channels=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_one_channel_in_is_pytorchs_convolution_up_to_its_second_gradient(height, width, n, channels):
+    layer = FromOneChannel(1, channels, 3, stride=2, padding=1)
+    image = torch.rand(n, 1, height, width, requires_grad=True)
+    ours, other = layer(image), torch.nn.Conv2d.forward(layer, image)
+    torch.testing.assert_close(ours, other)
+    slope, wanted = torch.rand_like(ours), [image, *layer.parameters()]
+    first = [torch.autograd.grad(value, wanted, slope, create_graph=True) for value in (ours, other)]
+    for one, two in zip(*first, strict=True):
+        torch.testing.assert_close(one, two)
+    penalties = [gradient.square().sum() for gradient, *_ in first]  # as R1's, on the image's gradient
+    second = [torch.autograd.grad(penalty, layer.weight) for penalty in penalties]
+    torch.testing.assert_close(*second)
+
+
+def test_one_channel_in_gives_the_channels_last_layout_with_a_gradient_and_without():
+    layer = FromOneChannel(1, 4, 3, stride=2, padding=1).to(memory_format=torch.channels_last)
+    for wants in (True, False):
+        image = torch.rand(2, 1, 6, 6, requires_grad=wants)
+        assert layer(image).is_contiguous(memory_format=torch.channels_last)
 
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9), box=st.sampled_from([1, 3, 5, 11]))

@@ -292,7 +292,7 @@ def test_the_average_is_released_and_is_neither_the_start_nor_the_end():
 def test_the_average_follows_its_formula():
     one, two = nn.Linear(2, 2), nn.Linear(2, 2)
     expected = [0.75 * a + 0.25 * b for a, b in zip(weights(one), weights(two), strict=True)]
-    training._average(one, two, 0.75)
+    training._average(list(one.parameters()), list(two.parameters()), 0.75)
     for found, value in zip(weights(one), expected, strict=True):
         torch.testing.assert_close(found, value)
 

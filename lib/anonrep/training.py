@@ -10,7 +10,7 @@ is a field of it that is off by default.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -25,7 +25,7 @@ from anonrep.images import spread, to_bytes, to_float
 from anonrep.networks import Players
 from anonrep.pretraining import batches, mean_row, pretrain_autoencoder, reconstruct
 from anonrep.seeds import torch_generator
-from anonrep.turns import Optimisers, private_turn, update
+from anonrep.turns import Optimisers, moved_parameters, private_turn, update
 
 
 @dataclass
@@ -70,6 +70,7 @@ def play(
     p_z = torch.from_numpy(train.p_z).float().to(device)
     optimisers = Optimisers.build(players, config)
     averaged = copy.deepcopy(players.autoencoder) if config.ema else players.autoencoder
+    mean, moved = (moved_parameters(one, config) for one in (averaged, players.autoencoder))
     name = None if lam is None else f"{lam:g}"  # 1 and 1.0 are the same game
     order, steps = torch_generator(seed, "game order", name), count()
 
@@ -82,7 +83,7 @@ def play(
         options = {"lam": lam, "config": config, "step": next(steps), **others}
         row = update(players, optimisers, to_float(x[index]), z[index], p_z, **options)
         if config.ema:
-            _average(averaged, players.autoencoder, config.ema)
+            _average(mean, moved, config.ema)
         return row
 
     return rounds(
@@ -127,8 +128,8 @@ def rounds(
 
 
 @torch.no_grad()
-def _average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(averaged.parameters()), list(current.parameters()), 1 - decay)
+def _average(mean: Sequence[Tensor], current: Sequence[Tensor], decay: float) -> None:
+    torch._foreach_lerp_(mean, current, 1 - decay)
 
 
 def warm_up(players: Players, train: Dataset, config: GameConfig, seed: int, device: torch.device | str) -> list[dict]:

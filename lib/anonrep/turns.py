@@ -36,19 +36,21 @@ class Optimisers:
 
     @classmethod
     def build(cls, players: Players, config: GameConfig) -> "Optimisers":
-        autoencoder = players.autoencoder
-        free = encoder_parameters(autoencoder) if config.freeze_decoder else autoencoder.parameters()
         options = {"betas": BETAS, "fused": True}
         return cls(
-            torch.optim.Adam(free, lr=config.rate, eps=config.epsilon, **options),
+            torch.optim.Adam(
+                moved_parameters(players.autoencoder, config), lr=config.rate, eps=config.epsilon, **options
+            ),
             torch.optim.Adam(players.discriminator.parameters(), lr=config.adversary_rate, **options),
             torch.optim.Adam(players.private_classifier.parameters(), lr=config.adversary_rate, **options),
         )
 
 
-def encoder_parameters(autoencoder: nn.Module) -> list[nn.Parameter]:
-    """The weights that make the hidden layer out of x."""
-    return [*autoencoder.encoder.parameters(), *autoencoder.mean.parameters()]
+def moved_parameters(autoencoder: nn.Module, config: GameConfig) -> list[nn.Parameter]:
+    """The weights that play: all, or those that make the hidden layer out of x."""
+    if config.freeze_decoder:
+        return [*autoencoder.encoder.parameters(), *autoencoder.mean.parameters()]
+    return list(autoencoder.parameters())
 
 
 def update(
