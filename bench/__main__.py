@@ -41,7 +41,7 @@ class Measure:
 def measures(params: dict) -> dict[str, Measure]:
     """The measures by a short name."""
     config, lambdas = GameConfig(**params["variants"]["stabilised"]["game"]), params["lambdas"]
-    seeds, steps, few = range(cores()), 6, {"runs": 3, "warm_up": 0}
+    seeds, steps, few = range(cores()), 3, {"runs": 3, "warm_up": 0}
     sweep = f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps"
     stages = f"the smoke pipeline's sweep, {cores()} stages at a time against one"
     return {
