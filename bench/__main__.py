@@ -45,7 +45,11 @@ def measures(params: dict) -> dict[str, Measure]:
     sweep = f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps"
     stages = f"the smoke pipeline's sweep, {cores()} stages at a time against one"
     return {
-        "training": Measure("training a step: a game a core, against one on all cores", lambda: games.training(config)),
+        "training": Measure(
+            "training a step: a game a core, against one on all cores",
+            lambda: games.training(config),
+            {"runs": 9, "warm_up": 0},
+        ),
         "step": Measure("training a step: one thread each", lambda: games.training_step(config), {"runs": 9}),
         "rate": Measure(
             "training's share of the rate of matrix products",

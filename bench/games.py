@@ -82,18 +82,20 @@ def training(config: GameConfig, steps: int = 32) -> Pairs:
     """Seconds a step and game with the whole machine: ours a game a core, the textbook with PyTorch's default threads.
 
     By default PyTorch takes all cores for one game. Each game of ours has a process of its own, of one thread, as the
-    pipeline has it.
+    pipeline has it. Every pair has fresh processes, which warm up first: some are faster than others as long as they
+    live, by more than what one varies from epoch to epoch.
     """
     data, count = digits(steps * config.batch), cores()
     learned = pickle.dumps(players_for(data, config))
-    with ExitStack() as stack:
-        mine = [stack.enter_context(process(environment=ENVIRONMENT)) for _ in range(count)]
-        rival = stack.enter_context(process(per_process=count))
-        while True:
-            games = [one.submit(_epoch, ours, data, config, learned) for one in mine]
-            side_by_side = max(game.result() for game in games)
-            alone = rival.submit(_epoch, other, data, config, learned).result()
-            yield side_by_side / count / steps, alone / steps
+    while True:
+        with ExitStack() as stack:
+            mine = [stack.enter_context(process(environment=ENVIRONMENT)) for _ in range(count)]
+            rival = stack.enter_context(process(per_process=count))
+            for _ in range(2):
+                games = [one.submit(_epoch, ours, data, config, learned) for one in mine]
+                side_by_side = max(game.result() for game in games)
+                alone = rival.submit(_epoch, other, data, config, learned).result()
+        yield side_by_side / count / steps, alone / steps
 
 
 def _epoch(how: Callable, data: Dataset, config: GameConfig, learned: bytes) -> float:
