@@ -40,7 +40,7 @@ class FiniteConfig:
 
     codes: int = 20  # K at the start; a code that no training image has at the end is dropped
     units: int = 128  # of the encoder's two hidden layers
-    steps: int = 300
+    steps: int = 450
     batch: int = 1000  # large: the table has K |Z| cells to fill
     rate: float = 4e-3  # the top of Adam's one-cycle schedule
     temperature: float = 0.5  # of the soft codes at the end, from 1 at the start: the release will be hard
@@ -140,8 +140,8 @@ def learn(
     """An encoder for a finite release at one lambda: the best of `config.restarts` by the objective on validation.
 
     `features`: what made the copies in `seen`. Training images and their private labels are learned from, validation
-    chooses. Returns the encoder, the history of
-    all restarts (`train`) and a row a restart (`judge`; `chosen` says which it is).
+    chooses. Returns the encoder, the history of all restarts (`train`) and a row a restart (`judge`; `chosen` says
+    which it is).
     """
     found, history, copies = [], [], seen["train"].copies
     for restart in tqdm(range(config.restarts), desc=f"lambda {lam:g}, {config.codes} codes", mininterval=10):
