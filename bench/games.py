@@ -125,7 +125,7 @@ def floating_point_rate(config: GameConfig, steps: int = 16, side: int = 1024) -
             yield operations / step / 1e9, 2 * side**3 / products / 1e9
 
 
-def sweep(config: GameConfig, lambdas: Sequence[float], steps: int, seeds: Sequence[int] = (0, 1)) -> Pairs:
+def sweep(config: GameConfig, lambdas: Sequence[float], steps: int, seeds: Sequence[int]) -> Pairs:
     """Seconds for every lambda and seed; an epoch has `steps` steps, everything else is as in params.yaml.
 
     Ours: phases (i) and (ii) once a seed, then phase (iii) at each lambda, a process of one thread a core. The other:
