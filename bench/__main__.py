@@ -8,9 +8,11 @@ import os
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -86,14 +88,21 @@ def _growth(grown: Sequence[dict]) -> str:
         times = (f"{end.seconds.iloc[1] / end.seconds.iloc[0]:.1f} times for {work}" for work, end in ends.items())
         costs.append(f"{parts['size'].max() / parts['size'].min():g} times the {what} cost " + " and ".join(times))
     most = " and ".join(f"{part.memory.max():.0f} MB for {work}" for work, part in table.groupby("work", sort=False))
-    steep = {work: slope for (work, what), slope in growth.slopes(grown).items() if what == "images" and slope > 1.1}
-    pairs = "".join(
-        f" Of images, {work} costs the power {slope:.2f}: support vectors and neighbours look at pairs."
-        for work, slope in steep.items()
-    )
-    return (
-        f"{'; '.join(costs)}.{pairs} A process needs at most {most} beyond what it begins with, at any of these sizes."
-    )
+    room = f"A process needs at most {most} beyond what it begins with, at any of these sizes."
+    return " ".join([f"{'; '.join(costs)}.", *_pairs(table), room])
+
+
+def _pairs(table: pd.DataFrame) -> list[str]:
+    """Where assessment grows faster than images, and where no longer: a sentence, if it was measured."""
+    powers = growth.slopes(table.to_dict("records")).get(("assessment", "images"))
+    if not powers:
+        return []
+    sizes = table[(table.work == "assessment") & (table.grows == "images")]["size"]
+    steps = (f"{power:.2f} from {a} to {b}" for power, (a, b) in zip(powers, pairwise(sizes), strict=True))
+    return [
+        f"Assessment grows with images to the power {' and '.join(steps)}: nearest neighbours and support vectors "
+        f"compare images in pairs, and learn from at most {growth.EFFORT.pairwise_images}."
+    ]
 
 
 def merged(path: Path, rows: Sequence[dict], names: Sequence[str]) -> list[dict]:
@@ -127,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
         game = params["variants"]["stabilised"]["game"]
         grown = growth.growth(replace(GameConfig(**game), **SHORT))
         print(pd.DataFrame(grown).to_string(index=False))
-        print("exponents:", {" ".join(what): round(slope, 2) for what, slope in growth.slopes(grown).items()})
+        print("exponents:", {" ".join(what): np.round(some, 2).tolist() for what, some in growth.slopes(grown).items()})
         write_json(folder / METRICS / "growth.json", grown)
         plots.save(growth.figure(grown), folder / "reports" / "figures" / "growth")
 

@@ -10,8 +10,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from anonrep import finite as finite_release
 from anonrep.attackers import FEW, Effort, suite
 from anonrep.dataset import Dataset
+from anonrep.finite import FiniteConfig
 from anonrep.game import GameConfig
 from anonrep.plots import COLOURS
 from anonrep.training import play, prepare
@@ -21,12 +23,13 @@ from bench.textbook import players_of
 from bench.timing import cost
 
 SIZES = {  # what grows, and its sizes; everything else stands still at BASE
-    "images": (1500, 3000, 6000),
+    "images": (1500, 6000, 24000),
     "lambdas": (1, 2, 4),
     "seeds": (1, 2, 4),
     "identities": (30, 60, 120),
 }
 BASE = {"images": 1500, "lambdas": 1, "seeds": 1, "identities": 30}
+FINITE, EFFORT = FiniteConfig(restarts=1), Effort(network_epochs=4, trees=100)
 
 
 def people(images: int, identities: int) -> Dataset:
@@ -44,14 +47,24 @@ def training(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> Non
             whole(play(copy.deepcopy(start), data, **options))
 
 
+def finite(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
+    """A finite release for each seed and lambda, on an autoencoder that has learned nothing: that is as much work."""
+    data = replace(data, split=(np.arange(len(data)) >= len(data) * 5 // 6).astype(np.uint8))  # a sixth to choose by
+    for seed in range(seeds):
+        autoencoder = players_of(data, config, seed).autoencoder
+        seen = finite_release.prepare(autoencoder, data, FINITE, seed)
+        for _ in range(lambdas):
+            finite_release.learn(autoencoder.encoder, seen, LAM, FINITE, seed)
+
+
 def assessment(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
     """One attacker of each kind on the images of each seed and lambda, one after the other."""
-    attackers = suite(Effort(network_epochs=4, trees=100), seed=0)
+    attackers = suite(EFFORT, seed=0)
     for _ in range(lambdas * seeds):
         attack_parts(data, {name: attackers[name] for name in FEW})
 
 
-WORK = {training: tuple(SIZES), assessment: ("images", "identities")}  # each release is assessed by itself
+WORK = {training: tuple(SIZES), finite: tuple(SIZES), assessment: ("images", "identities")}  # of one release
 
 
 def growth(config: GameConfig, sizes: dict[str, Sequence[int]] = SIZES, base: dict[str, int] = BASE) -> list[dict]:
@@ -70,38 +83,40 @@ def growth(config: GameConfig, sizes: dict[str, Sequence[int]] = SIZES, base: di
     return rows
 
 
-def slopes(rows: Sequence[dict]) -> dict[tuple[str, str], float]:
-    """For each work and each that grows, the exponent of cost in size between its ends: 1 in proportion, 0 no growth.
+def slopes(rows: Sequence[dict]) -> dict[tuple[str, str], list[float]]:
+    """For each work and each that grows, exponents of cost in size from one size to the next: 1 in proportion, 0 no
+    growth.
 
     Less than 1 where part of the work is shared: lambdas share phases (i) and (ii).
     """
     found = {}
     for what, part in pd.DataFrame(rows).groupby(["work", "grows"], sort=False):
-        first, last = part.iloc[0], part.iloc[-1]
-        found[what] = float(np.log(last.seconds / first.seconds) / np.log(last["size"] / first["size"]))
+        found[what] = (np.diff(np.log(part.seconds)) / np.diff(np.log(part["size"]))).tolist()
     return found
 
 
 def figure(rows: Sequence[dict]) -> Figure:
     """Seconds above, peak memory below, a column for each that grows, a line for each work.
 
-    Dotted: in proportion, from the first size on.
+    Both axes are logarithmic. Dotted: in proportion, from the first size on.
     """
     table, kinds = pd.DataFrame(rows), list(dict.fromkeys(row["grows"] for row in rows))
     drawing = Figure(figsize=(3.2 * len(kinds) + 0.4, 5.4), layout="constrained")
-    panels = drawing.subplots(2, len(kinds), squeeze=False, sharex="col")
-    colours = {"training": COLOURS["kept"], "assessment": COLOURS["worst"]}
+    panels = drawing.subplots(2, len(kinds), squeeze=False, sharex="col", sharey="row")
+    colours = {"training": COLOURS["kept"], "finite": COLOURS["certified"], "assessment": COLOURS["worst"]}
+    look = {"hue": "work", "style": "work", "palette": colours, "markers": dict(zip(colours, "osD", strict=True))}
     for row, (quantity, label) in zip(panels, (("seconds", "seconds"), ("memory", "peak memory, MB")), strict=True):
         for axis, what in zip(row, kinds, strict=True):
             part, first = table[table.grows == what], quantity == "seconds" and what == kinds[0]
-            options = {"hue": "work", "style": "work", "palette": colours, "dashes": False, "legend": first}
-            sns.lineplot(part, x="size", y=quantity, ax=axis, markers=["o", "s"][: part.work.nunique()], **options)
+            sns.lineplot(part, x="size", y=quantity, ax=axis, dashes=False, legend=first, **look)
             for _, one in part.groupby("work") if quantity == "seconds" else ():
                 line = one.seconds.iloc[0] * one["size"] / one["size"].iloc[0]
                 axis.plot(one["size"], line, ":", color="grey", linewidth=1)
-            top = max(axis.get_ylim()[1], 1.1 * part[quantity].max())  # lines that stand still stay below the edge
-            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", ylim=(0, top), xticks=part["size"].unique())
+            sizes = part["size"].unique()
+            axis.set(xlabel=what, ylabel=label if axis is row[0] else "", xscale="log", yscale="log")
+            axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
             axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            axis.yaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
             axis.grid(alpha=0.3)
     drawing.suptitle("What one process costs as one thing grows, on synthetic digits; dotted: in proportion")
     return drawing

@@ -17,7 +17,7 @@ from anonrep.information import information_bounds
 from anonrep.intervals import wilson
 
 PEOPLE, SIZE = 4, 12
-COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates"]
+COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "learned_from"]
 INFORMATION = ["information_fano", "information", "information_low"]
 
 
@@ -128,6 +128,7 @@ def test_the_rows_hold_what_was_counted():
         assert row["attackers"] == 4
         tried = {name: len(candidates) for name, candidates in attackers.items()} | {"committee": 2}  # of 2 and of 3
         assert row["candidates"] == tried[row["attacker"]]
+        assert row["learned_from"] == 100
         hits = round(row["accuracy"] * row["n"])
         assert hits / row["n"] == row["accuracy"]
         assert (row["low"], row["high"]) == wilson(hits, row["n"], simultaneous=4)
@@ -141,6 +142,15 @@ def test_information_is_what_the_beliefs_and_the_lower_end_of_the_interval_say()
         expected = information_bounds(one.test, one.classes, z, error=1 - row["low"])
         assert {name: row[name] for name in INFORMATION} == expected
         assert all(row[name] > 0 for name in INFORMATION)
+
+
+def test_the_rows_say_who_learned_from_fewer_images():
+    everybody = suite(replace(EFFORT, pairwise_images=40), seed=0)
+    rows = assess(carrying(500), "writer", {name: everybody[name] for name in ("neighbours", "svm", "trees")})
+    learned = {row["attacker"]: row["learned_from"] for row in rows}
+    assert (learned["neighbours"], learned["svm"], learned["trees"]) == (40, 40, 100)
+    alone = assess(carrying(500), "writer", {"svm": everybody["svm"]})
+    assert [row["learned_from"] for row in alone] == [40, 40]  # the committee's, of its only member
 
 
 def test_the_same_assessment_twice_gives_the_same_rows():
@@ -438,7 +448,7 @@ def noisy(n: int, m: int, seed: int, noise: float = 2.0) -> tuple[np.ndarray, np
 
 def known(beliefs: np.ndarray) -> Attack:
     """An attack with these beliefs (n, C)."""
-    return Attack("bayes", np.arange(PEOPLE), PRIOR, beliefs, beliefs, 1)
+    return Attack("bayes", np.arange(PEOPLE), PRIOR, beliefs, beliefs, 1, 100)
 
 
 def test_more_images_are_worth_what_bayes_rule_makes_of_them():
@@ -465,7 +475,7 @@ def test_a_group_is_of_one_person(seed):
     prior, z = draw.dirichlet(np.full(people, 5)), np.repeat(np.arange(people), 5)
     beliefs = softmax(np.log(prior) + np.eye(people)[z] + draw.normal(0, 1, (5 * people, people)), axis=1)
     order = draw.permutation(5 * people)
-    one = Attack("bayes", np.arange(people), prior, beliefs, beliefs[order], 1)
+    one = Attack("bayes", np.arange(people), prior, beliefs, beliefs[order], 1, 100)
     (row,) = attack_rows([one], z[order], images=(5,), seed=seed)
     total = np.log(beliefs).reshape(people, 5, people).sum(1) - 4 * np.log(prior)
     assert (row["n"], row["accuracy"]) == (people, accuracy(total, np.arange(people)))

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 from torch import nn
 
-from anonrep.attackers import FEW, PAPERS, Effort, SupportVectors, coarse, pixels, suite
+from anonrep.attackers import FEW, PAPERS, AtMost, Effort, SupportVectors, coarse, pixels, suite
 from anonrep.images import jitter
 from anonrep.network_attacker import NetworkAttacker, large_network, perceptron, plain_network
 from anonrep.precision import mixed_precision
@@ -80,14 +83,17 @@ def test_the_suite_by_name():
 @pytest.mark.parametrize("name", SUITE)
 def test_effort_and_seed_reach_whom_they_concern(name):
     fields = {"trees": "trees", "boosted": "rounds", "mlp": "network_epochs", "cnn": "network_epochs"}
-    fields["cnn_large"] = "large_epochs"
+    fields |= {"cnn_large": "large_epochs", "neighbours": "pairwise_images", "svm": "pairwise_images"}
     told = repr(suite(Effort(), seed=0)[name])
-    for field in ("network_epochs", "large_epochs", "trees", "rounds"):
+    for field in ("network_epochs", "large_epochs", "trees", "rounds", "pairwise_images"):
         assert (repr(suite(Effort(**{field: 77}), seed=0)[name]) != told) == (fields.get(name) == field), field
     assert (repr(suite(Effort(), seed=5)[name]) != told) == (name in fields)
 
 
-@pytest.mark.parametrize("wrong", [{"network_epochs": 0}, {"trees": 2.0}, {"reader_epochs": True}, {"rounds": "9"}])
+WRONG = [{"network_epochs": 0}, {"trees": 2.0}, {"reader_epochs": True}, {"rounds": "9"}, {"pairwise_images": 0}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_an_impossible_effort_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*; expected a whole number from 1"):
         Effort(**wrong)
@@ -132,6 +138,54 @@ def test_pixels_are_rows_from_zero_to_one():
     found = pixels(images)
     assert (found.dtype, found.shape) == (np.float32, (2, 128))
     assert np.array_equal(np.round(found * 255).ravel(), np.arange(256))
+
+
+# Those that learn from some of the images.
+
+
+@pytest.mark.parametrize("name", ["neighbours", "svm"])
+def test_attackers_that_compare_pairs_learn_from_all_images_up_to_a_number_and_from_that_many_beyond(name):
+    (images, truth), fresh = labelled(120), labelled(50, seed=1)[0]
+    labels = np.random.default_rng(0).permutation(truth)  # nothing to be found: every image that is known counts
+    limited, whole = (suite(Effort(pairwise_images=most), seed=3)[name][-1] for most in (60, 120))
+    bare = clone(whole.attacker).fit(images, labels)
+    assert whole.fit(images, labels).learned_from_ == 120
+    assert np.array_equal(whole.predict_proba(fresh), bare.predict_proba(fresh))
+    assert np.array_equal(whole.predict(fresh), bare.predict(fresh))
+    assert limited.fit(images, labels).learned_from_ == 60
+    assert not np.array_equal(limited.predict_proba(fresh), bare.predict_proba(fresh))
+    assert limited.fit(images, truth).score(*labelled(60, seed=2)) > 0.95
+
+
+class Remembers(DummyClassifier):
+    """Keeps what it was fitted on."""
+
+    def fit(self, images, labels):
+        self.seen_ = images, labels
+        return super().fit(images, labels)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 70), st.integers(0, 9))
+def test_the_images_learned_from_are_drawn_once_each_with_every_label_among_them(labels, most, seed):
+    labels, images = np.array(labels), np.arange(len(labels)).reshape(-1, 1, 1)
+    first, again = (AtMost(Remembers(), most, seed).fit(images, labels) for _ in range(2))
+    shown, told = first.attacker_.seen_
+    assert np.array_equal(shown, again.attacker_.seen_[0])
+    assert len(shown) == first.learned_from_ == min(most, len(labels))
+    assert (np.diff(shown.ravel()) > 0).all()  # none twice, in their old order
+    assert np.array_equal(told, labels[shown.ravel()])
+    if most >= len(np.unique(labels)):
+        assert set(told) == set(labels)
+
+
+def test_which_images_are_learned_from_is_drawn_by_the_seed_and_without_favour():
+    images, labels = np.arange(100).reshape(-1, 1, 1), np.repeat([0, 1], 50)
+    drawn = [AtMost(Remembers(), 20, seed).fit(images, labels).attacker_.seen_[0].ravel() for seed in range(400)]
+    counts = np.bincount(np.concatenate(drawn), minlength=100)
+    assert len({tuple(some) for some in drawn}) == 400
+    assert counts.sum() == 400 * 20
+    assert np.abs(counts - 80).max() < 5 * np.sqrt(80 * 0.8)  # binomial, five standard deviations
 
 
 # The support vector machine.

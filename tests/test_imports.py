@@ -69,7 +69,7 @@ ALLOWED = {
     "finite": {"code_encoder", "dataset", "losses", "networks", "precision", "seeds", "views"},
     # what a release is worth
     "network_attacker": {"images", "networks", "precision", "seeds", "weights"},
-    "attackers": {"network_attacker"},
+    "attackers": {"network_attacker", "seeds"},
     "code_table": set(),
     "divergence": {"code_table"},
     "certificate": {"code_table", "divergence"},

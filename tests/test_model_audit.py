@@ -77,6 +77,7 @@ def test_every_number_has_its_controls(case):
     for row in found["attackers"]:
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["n"] == test.sum() or row["m"] > 1
+        assert row["learned_from"] == (data.split == 0).sum()
         together = sum((other["on"], other["m"]) == (row["on"], row["m"]) for other in found["attackers"])
         hits = round(row["accuracy"] * row["n"])
         assert (row["low"], row["high"]) == wilson(hits, row["n"], simultaneous=together)

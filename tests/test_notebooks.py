@@ -50,16 +50,12 @@ def test_parameters_are_plain_literals_and_used(path):
     assert set(parameters) <= read, f"declared and never used: {sorted(set(parameters) - read)}"
 
 
-LONG = {"pendigits": (12, 60)}  # a report of many figures and tables: cells and lines of code
-
-
 @each
 def test_is_short_and_defines_nothing(path):
     sources = [cell_text(cell) for cell in code_cells(path)]
     lines = [line for source in sources for line in source.splitlines() if line.strip()]
-    cells_allowed, lines_allowed = LONG.get(path.stem, (10, 60))
-    assert len(sources) <= cells_allowed, f"{len(sources)} code cells"
-    assert len(lines) <= lines_allowed, f"{len(lines)} lines of code"
+    assert len(sources) <= 10, f"{len(sources)} code cells"
+    assert len(lines) <= 60, f"{len(lines)} lines of code"
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     assert not any(isinstance(node, definitions) for source in sources for node in ast.walk(ast.parse(source)))
 

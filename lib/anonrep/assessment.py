@@ -29,6 +29,7 @@ class Attack:
     classes, prior    (C,), all labels of the training images, and their shares
     validation, test  float64 (n, C): probabilities, calibrated on validation; rows sum to 1
     candidates        how many were tried
+    learned_from      how many training images it learned from; of a committee's members the most
     """
 
     attacker: str
@@ -37,6 +38,7 @@ class Attack:
     validation: np.ndarray
     test: np.ndarray
     candidates: int
+    learned_from: int
 
     def on(self, index: np.ndarray | slice) -> "Attack":
         """The same attacker on some of the test images."""
@@ -70,8 +72,9 @@ def attack(attackers: Suite, train: Labelled, validation: Labelled, test: Labell
         tried = [(one, _probabilities(one, validation[0], classes)) for one in fitted]
         best, believed = max(tried, key=lambda pair: _accuracy(pair[1], classes, validation[1]))
         sharpen = _calibration(believed, classes, validation[1])
-        test_probabilities = _probabilities(best, test[0], classes)
-        found.append(Attack(name, classes, prior, sharpen(believed), sharpen(test_probabilities), len(candidates)))
+        beliefs = sharpen(believed), sharpen(_probabilities(best, test[0], classes))
+        learned_from = getattr(best, "learned_from_", len(train[1]))
+        found.append(Attack(name, classes, prior, *beliefs, len(candidates), learned_from))
     return [*found, _committee(found, validation[1])]
 
 
@@ -111,10 +114,11 @@ def _committee(members: Sequence[Attack], labels: np.ndarray) -> Attack:
     ranked = sorted(members, key=lambda one: _accuracy(one.validation, classes, labels), reverse=True)
     means = [np.mean([one.validation for one in ranked[:size]], axis=0) for size in range(2, len(ranked) + 1)]
     if not means:
-        return Attack("committee", classes, prior, ranked[0].validation, ranked[0].test, 1)
+        return replace(ranked[0], attacker="committee", candidates=1)
     size = 2 + int(np.argmax([_accuracy(mean, classes, labels) for mean in means]))
     test = np.mean([one.test for one in ranked[:size]], axis=0)
-    return Attack("committee", classes, prior, means[size - 2], test, len(means))
+    learned_from = max(one.learned_from for one in ranked[:size])
+    return Attack("committee", classes, prior, means[size - 2], test, len(means), learned_from)
 
 
 def attack_rows(
@@ -122,13 +126,14 @@ def attack_rows(
 ) -> list[dict]:
     """What the attacks on test images with these true `labels` (n,) come to: a row an attacker and number m of images.
 
-    attacker    its name
-    m           how many images of the same unknown person it holds; it adds up what it believes of each (naive Bayes)
-    accuracy    over n groups of m images; each person's are dealt at random into groups, a rest of fewer is left out
-    low, high   Wilson, simultaneous: all attackers' intervals hold together at 95 % (Bonferroni)
-    n           groups; for m = 1 images
-    attackers   how many were set on the release
-    candidates  how many of this one were tried on validation
+    attacker      its name
+    m             how many images of the same unknown person it holds; it adds up what it believes of each (naive Bayes)
+    accuracy      over n groups of m images; each person's are dealt at random into groups, a rest of fewer is left out
+    low, high     Wilson, simultaneous: all attackers' intervals hold together at 95 % (Bonferroni)
+    n             groups; for m = 1 images
+    attackers     how many were set on the release
+    candidates    how many of this one were tried on validation
+    learned_from  how many training images it learned from; `attackers.AtMost` limits some
     and, for m = 1, what `information.information_bounds` says
     """
     rows = []
@@ -141,7 +146,7 @@ def attack_rows(
             hits, n = int(np.sum(one.classes[beliefs.argmax(1)] == labels[groups[:, 0]])), len(groups)
             low, high = wilson(hits, n, simultaneous=len(attacks))
             row = {"attacker": one.attacker, "m": m, "accuracy": hits / n, "low": low, "high": high, "n": n}
-            row |= {"attackers": len(attacks), "candidates": one.candidates}
+            row |= {"attackers": len(attacks), "candidates": one.candidates, "learned_from": one.learned_from}
             if m == 1:
                 row |= information_bounds(one.test, one.classes, labels, error=1 - low)
             rows.append(row)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from scipy.special import softmax
 from skimage.transform import resize_local_mean
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +23,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from anonrep.network_attacker import NetworkAttacker, large_network, perceptron
+from anonrep.seeds import numpy_generator
 
 Suite = Mapping[str, Sequence[BaseEstimator]]
 FEW = ("neighbours", "trees", "svm", "cnn")  # one of each kind, for where the whole suite would take too long
@@ -37,6 +38,7 @@ class Effort:
     large_epochs: int = 24  # of the attacker `cnn_large`, which takes longer than all the others together
     trees: int = 200
     rounds: int = 20  # of the boosted trees
+    pairwise_images: int = 6000  # that `neighbours` and `svm`, which compare images in pairs, learn from at most
     reader_epochs: int = 16  # of the network, trained on raw images, that reads the released ones
     two_sample_epochs: int = 4  # of the network that tells real from released images
 
@@ -56,6 +58,7 @@ def suite(effort: Effort, *, seed: int, device: str = "cpu") -> Suite:
     assessment, the committee of the others, is made by `assessment.attack`.
     """
     network = {"seed": seed, "device": device}
+    few = partial(AtMost, most=effort.pairwise_images, seed=seed)
     large = NetworkAttacker(
         large_network, epochs=effort.large_epochs, batch=256, rate=8e-3, augment=0.09, smoothing=0.1, **network
     )
@@ -65,10 +68,10 @@ def suite(effort: Effort, *, seed: int, device: str = "cpu") -> Suite:
     return {
         "majority": [on_pixels(DummyClassifier(strategy="prior"))],
         "logistic": [on_pixels(LogisticRegression(C=c, max_iter=200)) for c in (0.1, 1)],
-        "neighbours": [on_pixels(KNeighborsClassifier(k, weights="distance")) for k in (1, 5, 15)],
+        "neighbours": [few(on_pixels(KNeighborsClassifier(k, weights="distance"))) for k in (1, 5, 15)],
         "trees": [on_pixels(ExtraTreesClassifier(effort.trees, min_samples_leaf=2, random_state=seed))],
         "boosted": [make_pipeline(FunctionTransformer(coarse), boosted)],
-        "svm": [on_pixels(SupportVectors(gamma)) for gamma in (0.02, 0.05)],
+        "svm": [few(on_pixels(SupportVectors(gamma))) for gamma in (0.02, 0.05)],
         "mlp": [NetworkAttacker(perceptron, epochs=2 * effort.network_epochs, rate=2e-3, **network)],
         "cnn": [NetworkAttacker(epochs=effort.network_epochs, **network)],
         **({"cnn_large": [large]} if effort.large_epochs else {}),
@@ -88,6 +91,34 @@ def coarse(images: np.ndarray, size: int = 10) -> np.ndarray:
 def on_pixels(estimator: BaseEstimator) -> BaseEstimator:
     """A scikit-learn classifier that is handed images."""
     return make_pipeline(FunctionTransformer(pixels), estimator)
+
+
+class AtMost(ClassifierMixin, BaseEstimator):
+    """An attacker that learns from at most `most` images, drawn at random with `seed`, each label once at least.
+
+    For those whose time and memory grow with the square of the number of images. Where there are no more than `most`,
+    it is the attacker itself. `learned_from_` is from how many it learned.
+    """
+
+    def __init__(self, attacker: BaseEstimator, most: int, seed: int) -> None:
+        self.attacker, self.most, self.seed = attacker, most, seed
+
+    def fit(self, images: np.ndarray, labels: np.ndarray) -> "AtMost":
+        drawn = numpy_generator(self.seed, "at most").permutation(len(labels))
+        once = drawn[np.unique(labels[drawn], return_index=True)[1]]
+        others = drawn[~np.isin(drawn, once)]
+        chosen = np.sort(np.concatenate([once, others])[: self.most])
+        self.attacker_ = clone(self.attacker).fit(images[chosen], labels[chosen])
+        self.classes_, self.learned_from_ = self.attacker_.classes_, len(chosen)
+        return self
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """The attacker's."""
+        return self.attacker_.predict_proba(images)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The attacker's, (N,)."""
+        return self.attacker_.predict(images)
 
 
 class SupportVectors(ClassifierMixin, BaseEstimator):

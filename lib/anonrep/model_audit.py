@@ -103,7 +103,7 @@ def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> 
         "raw": assess(data, private, attackers, images=GROUPS),
         "permuted": assess(released, private, attackers, images=GROUPS, permute=seed),
     }
-    names = ("m", "attacker", "accuracy", "n")
+    names = ("m", "attacker", "learned_from", "accuracy", "n")
     return [{"on": on, **{name: row[name] for name in names}} for on, rows in tried.items() for row in rows]
 
 
@@ -114,7 +114,8 @@ def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
         known, held = (codes[train], data.z[train]), (codes[test], data.z[test])
         rng = numpy_generator(seed, "groups", m)
         hits, n = table_attack(*known, *held, sizes=(data.n_private, k), m=m, rng=rng)
-        rows.append({"on": "released", "m": m, "attacker": "table", "accuracy": hits / n, "n": n})
+        row = {"on": "released", "m": m, "attacker": "table", "learned_from": int(train.sum())}
+        rows.append({**row, "accuracy": hits / n, "n": n})
     return rows
 
 

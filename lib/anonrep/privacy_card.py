@@ -11,7 +11,7 @@ data         name, source, private (what z is called), size [height, width]; fro
 model        kind ("finite" or "adversarial"), lam, seed, sha256 {file: digest}, collapsed (why, or null), audited,
              pictures (how many there are; null if adversarial); from an audit of a finite one also behind (the
              least number of people whose training images a picture was drawn from)
-attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, accuracy, low, high, n
+attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, learned_from, accuracy, low, high, n
 certificate  rows of `certificate.certify`; null where the release does not consist of fixed pictures
 kept         rows of `kept.kept_by_code` or `kept.kept_attributes`
 usual        what USUAL of the test images do not exceed in `anonymiser.change`; from an audit
@@ -30,7 +30,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from anonrep.files import write_json, write_text
-from anonrep.results import percent
+from anonrep.results import limited, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAME = "privacy-card"  # of both files
@@ -65,8 +65,9 @@ def render(card: dict, pictures: np.ndarray | None = None) -> str:
     room.filters["percent"] = percent
     assumptions = list(dict.fromkeys(text for statement in card["statements"] for text in statement["assumes"]))
     shown = [] if pictures is None else [_uri(picture) for picture in pictures]
+    tried = {"tried": _table(card["attackers"]), "limited": limited(card["attackers"])}
     return room.get_template("card.html.j2").render(
-        **card, assumptions=assumptions, pictures=shown, columns=COLUMNS, tried=_table(card["attackers"])
+        **card, assumptions=assumptions, pictures=shown, columns=COLUMNS, **tried
     )
 
 

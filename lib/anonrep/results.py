@@ -1,6 +1,6 @@
 """Results as tables: what the stages wrote, put together, and the numbers that prose quotes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +161,22 @@ def operating_point(table: pd.DataFrame, variant: str, *, kept: float, naturalne
     """Of one variant the lambda with the least `private_cnn` among those that keep enough; None when there is none."""
     rows = table[(table.variant == variant) & (table.kept_cnn >= kept) & (table.naturalness >= naturalness)]
     return None if rows.empty else rows.loc[rows.private_cnn.idxmin()]
+
+
+def limited(rows: Iterable[Mapping] | pd.DataFrame) -> str:
+    """Which attackers never learned from as many training images as others did, in sentences; "" if there is none.
+
+    `rows`: of attackers, with `learned_from` where it is known.
+    """
+    learned = pd.DataFrame(rows, columns=["attacker", "learned_from"]).dropna().groupby("attacker", sort=False).max()
+    few = learned.learned_from[learned.learned_from < learned.learned_from.max()]
+    if few.empty:
+        return ""
+    names = " and ".join(f"{name} learned from {count:.0f}" for name, count in few.items())
+    return (
+        f"Of {learned.learned_from.max():.0f} training images {names}, drawn at random: what these cost grows with the "
+        "square of the number (pairwise_images in the parameters). With all images they may find more."
+    )
 
 
 def percent(value: float) -> str:
