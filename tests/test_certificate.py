@@ -371,10 +371,25 @@ def test_plug_in_estimate_is_biased_as_its_docstring_says():
     assert np.mean(estimates) == pytest.approx(5 * 4 / (2 * 500), rel=0.15)
 
 
-def test_a_table_more_regular_than_chance_has_a_limit_of_zero():
+def test_a_table_more_regular_than_chance_has_a_limit_of_zero_and_no_bound_below_that_by_counting():
     codes, z = pairs(np.full((6, 5), 20))
     assert information_bound(codes, z, p_z=uniform(6), p_k=uniform(5)) == 0
-    assert certify(codes, z, p_z=uniform(6), p_k=uniform(5))[2]["bound"] == pytest.approx(1 / 6)
+    assert group_bound(0, 20, 1 / 6) == pytest.approx(1 / 6)
+    rows = certify(codes, z, p_z=uniform(6), p_k=uniform(5))
+    assert [row["bound"] for row in rows] == [accuracy_bound(codes, z)] * 3
+    assert rows[0]["bound"] > 1 / 6
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5])
+def test_images_held_out_of_a_file_of_equal_shares_look_less_informative_by_what_the_docstring_says(share):
+    rng, (codes, z) = np.random.default_rng(8), pairs(np.full((6, 5), 100))
+    n = round(share * len(z))
+    held = [rng.permutation(len(z))[:n] for _ in range(300)]
+    free = [draw(np.full((6, 5), 1 / 30), n, rng) for _ in held]
+    lower = np.mean([plug_in_information(*one) for one in free]) - np.mean(
+        [plug_in_information(codes[index], z[index]) for index in held]
+    )
+    assert lower == pytest.approx(5 * 4 / (2 * len(z)), rel=0.25)
 
 
 def test_the_table_attack_finds_whom_there_is_to_find():

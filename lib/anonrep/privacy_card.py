@@ -171,7 +171,10 @@ def _certified(facts: dict) -> list[dict]:
 
 def _assumed(facts: dict, m: int) -> list[str]:
     private, people = facts["data"]["private"], facts["data"]["people"]
-    several = f"Several images of one {private} are independent of one another: not two frames of one film."
+    several = (
+        f"Several images of one {private} are independent of one another: not two frames of one film. Nor are the test "
+        "images more regular than chance, everybody having been asked for the same: this limit would be somewhat low."
+    )
     return [
         f"The images are drawn like the test images: of the same {people} people in the same shares, of the same kind.",
         "The test images took no part in any choice: neither in training nor in picking this model among others.",
