@@ -82,14 +82,18 @@ def said(rows: Sequence[dict], grown: Sequence[dict]) -> str:
 
 
 def _growth(grown: Sequence[dict]) -> str:
-    table, costs = pd.DataFrame(grown), []
+    table, costs = pd.DataFrame(grown).replace({"work": {"finite": "the finite release"}}), []
     for what, parts in table.groupby("grows", sort=False):
         ends = {work: part.iloc[[0, -1]] for work, part in parts.groupby("work", sort=False)}
-        times = (f"{end.seconds.iloc[1] / end.seconds.iloc[0]:.1f} times for {work}" for work, end in ends.items())
-        costs.append(f"{parts['size'].max() / parts['size'].min():g} times the {what} cost " + " and ".join(times))
-    most = " and ".join(f"{part.memory.max():.0f} MB for {work}" for work, part in table.groupby("work", sort=False))
+        times = [f"{end.seconds.iloc[1] / end.seconds.iloc[0]:.1f} times for {work}" for work, end in ends.items()]
+        costs.append(f"{parts['size'].max() / parts['size'].min():g} times the {what} cost {_listed(times)}")
+    most = _listed([f"{part.memory.max():.0f} MB for {work}" for work, part in table.groupby("work", sort=False)])
     room = f"A process needs at most {most} beyond what it begins with, at any of these sizes."
     return " ".join([f"{'; '.join(costs)}.", *_pairs(table), room])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
 
 
 def _pairs(table: pd.DataFrame) -> list[str]:
