@@ -98,7 +98,7 @@ def _listed(words: Sequence[str]) -> str:
 
 def _pairs(table: pd.DataFrame) -> list[str]:
     """Where assessment grows faster than images, and where no longer: a sentence, if it was measured."""
-    powers = growth.slopes(table.to_dict("records")).get(("assessment", "images"))
+    powers = growth.slopes(table).get(("assessment", "images"))
     if not powers:
         return []
     sizes = table[(table.work == "assessment") & (table.grows == "images")]["size"]

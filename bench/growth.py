@@ -83,7 +83,7 @@ def growth(config: GameConfig, sizes: dict[str, Sequence[int]] = SIZES, base: di
     return rows
 
 
-def slopes(rows: Sequence[dict]) -> dict[tuple[str, str], list[float]]:
+def slopes(rows: Sequence[dict] | pd.DataFrame) -> dict[tuple[str, str], list[float]]:
     """For each work and each that grows, exponents of cost in size from one size to the next: 1 in proportion, 0 no
     growth.
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from bench import games, growth, judging, pipeline, reading, textbook, timing
-from bench.__main__ import main, measures
+from bench.__main__ import main, measures, said
 
 from anonrep import ferg_reader, ferg_standin
 from anonrep.files import read_json, write_json
@@ -181,6 +181,22 @@ def test_growth_has_three_sizes_of_each_and_a_figure(monkeypatch):
     assert growth.slopes(GROWN) == {("training", what): pytest.approx([1, 1]) for what in ("images", "seeds")}
     assert len(growth.figure(GROWN).axes) == 4
     assert len(growth.figure(rows).axes) == 2
+
+
+def test_what_grows_is_told_in_the_readme_with_where_assessment_grows_faster():
+    told = " ".join(said([], GROWN).split())
+    assert "4 times the images cost 4.0 times for training; 4 times the seeds cost 4.0 times for training." in told
+    assert "to the power" not in told  # nobody measured it
+    seconds = {1500: 1.0, 6000: 8.0, 24000: 32.0}
+    images = [
+        {"work": work, "grows": "images", "size": size, "seconds": taken, "memory": size / 100}
+        for work in ("training", "finite", "assessment")
+        for size, taken in seconds.items()
+    ]
+    told = " ".join(said([], images).split())
+    assert "32.0 times for training, 32.0 times for the finite release and 32.0 times for assessment" in told
+    assert "to the power 1.50 from 1500 to 6000 and 1.00 from 6000 to 24000" in told
+    assert "240 MB for training, 240 MB for the finite release and 240 MB for assessment" in told
 
 
 @dataclass
