@@ -11,16 +11,16 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
 repro: .venv/installed ## install, run the whole pipeline, say where the report is
-	@python -m anonrep.repro --jobs $(JOBS)
+	@python -m anonrep.pipeline.repro --jobs $(JOBS)
 	@echo "the report: $(CURDIR)/reports/index.html"
 
 quick: .venv/installed ## the same at a small setting, in build/quick
-	@python -m anonrep.workspace quick build/quick
-	@cd build/quick && ANONREP_DATA="$${ANONREP_DATA:-$(CURDIR)/../shared/data}" python -m anonrep.repro --jobs $(JOBS)
+	@python -m anonrep.pipeline.workspace quick build/quick
+	@cd build/quick && ANONREP_DATA="$${ANONREP_DATA:-$(CURDIR)/../shared/data}" python -m anonrep.pipeline.repro --jobs $(JOBS)
 	@echo "the quick report: $(CURDIR)/build/quick/reports/index.html"
 
 report: .venv/installed ## build the HTML reports again from the results that are there
-	@python -m anonrep.resume --metrics
+	@python -m anonrep.pipeline.resume --metrics
 	@for stage in report ferg audit index; do dvc repro --single-item --force $$stage || exit 1; done
 
 test: .venv/installed ## the tests, with lint among them
@@ -36,7 +36,7 @@ drill: .venv/installed ## kill the pipeline twenty times and compare what comes 
 	@python tests/drill.py
 
 explore: .venv/installed ## JupyterLab on notebooks/explore.ipynb, for this machine only
-	@python -m anonrep.resume --metrics || true
+	@python -m anonrep.pipeline.resume --metrics || true
 	@jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
 # Installed again only when the lock or pyproject changes.

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from anonrep import plots
-from anonrep.files import read_json, write_json
 from anonrep.game import GameConfig
-from anonrep.project import root
+from anonrep.reports import plots
+from anonrep.utils.files import read_json, write_json
+from anonrep.utils.project import root
 from bench import games, growth, judging, pipeline, reading
 from bench.timing import Pairs, cores, row
 

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from anonrep.dataset import Dataset
+from anonrep.data.dataset import Dataset
+from anonrep.data.pendigits import build
+from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.unipen import parse_unipen
 from anonrep.game import GameConfig
-from anonrep.images import to_bytes, to_tensor
 from anonrep.networks import Players
-from anonrep.notebook import ENVIRONMENT
-from anonrep.pendigits import build
-from anonrep.precision import mixed_precision
+from anonrep.pipeline.notebook import ENVIRONMENT
 from anonrep.pretraining import pretrain_autoencoder
-from anonrep.standin import pendigits_standin
 from anonrep.training import Outcome, play, prepare
 from anonrep.turns import Optimisers, update
-from anonrep.unipen import parse_unipen
+from anonrep.utils.images import to_bytes, to_tensor
+from anonrep.utils.precision import mixed_precision
 from bench import textbook
 from bench.textbook import plain, players_of
 from bench.timing import Pairs, as_in_a_stage, cores, process, seconds, threads

@@ -10,12 +10,12 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from anonrep import finite as finite_release
-from anonrep.attackers import FEW, Effort, suite
-from anonrep.dataset import Dataset
-from anonrep.finite import FiniteConfig
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.attackers import FEW, Effort, suite
 from anonrep.game import GameConfig
-from anonrep.plots import COLOURS
+from anonrep.methods import finite as finite_release
+from anonrep.methods.finite import FiniteConfig
+from anonrep.reports.plots import COLOURS
 from anonrep.training import play, prepare
 from bench.games import LAM, digits, whole
 from bench.judging import attack_parts

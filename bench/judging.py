@@ -8,10 +8,10 @@ from sklearn.svm import SVC
 from torch import nn
 from torch.utils.data import DataLoader
 
-from anonrep.assessment import attack
-from anonrep.attackers import FEW, Effort, Suite, on_pixels, suite
-from anonrep.dataset import Dataset
-from anonrep.network_attacker import plain_network
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.assessment import attack
+from anonrep.evaluation.attackers import FEW, Effort, Suite, on_pixels, suite
+from anonrep.evaluation.network_attacker import plain_network
 from bench.games import digits
 from bench.textbook import Images
 from bench.timing import Pairs, as_in_a_stage, seconds, threads

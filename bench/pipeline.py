@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from anonrep import workspace
-from anonrep.files import write_text
-from anonrep.project import root
+from anonrep.pipeline import workspace
+from anonrep.utils.files import write_text
+from anonrep.utils.project import root
 from bench.timing import Pairs, cores, seconds
 
 GRID = ("notebooks", "render", "controls", "pretrain", "train", "finite", "assess")  # the sweep, up to its accuracies
@@ -39,7 +39,7 @@ def no_op(setting: str | None = None) -> Pairs:
 
 
 def side_by_side(setting: str = "smoke", change: Callable[[dict], dict] = dict) -> Pairs:
-    """Seconds of `anonrep.repro` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
+    """Seconds of `pipeline.repro` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
 
     Of the stages GRID alone: they stand for the others. `change` is made to them first.
     """
@@ -52,7 +52,7 @@ def _from_nothing(setting: str, change: Callable[[dict], dict], jobs: int) -> fl
         copy = Path(folder, "copy")
         workspace.make(root(), setting, copy)
         _rewrite(copy, lambda stages: change({name: stages[name] for name in GRID}))
-        return seconds(_run, [sys.executable, "-m", "anonrep.repro", "--jobs", str(jobs)], copy)
+        return seconds(_run, [sys.executable, "-m", "anonrep.pipeline.repro", "--jobs", str(jobs)], copy)
 
 
 def _rewrite(folder: Path, change: Callable[[dict], dict]) -> None:

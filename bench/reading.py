@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from anonrep import ferg_reader, ferg_standin
-from anonrep.notebook import ENVIRONMENT
-from anonrep.pendigits import OVERSAMPLING, PENS, render
-from anonrep.standin import pendigits_standin
-from anonrep.unipen import Digit, parse_unipen
+from anonrep.data import ferg_reader
+from anonrep.data.pendigits import OVERSAMPLING, PENS, render
+from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.unipen import Digit, parse_unipen
+from anonrep.pipeline.notebook import ENVIRONMENT
 from bench.timing import Pairs, process, seconds
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from anonrep.dataset import Dataset
+from anonrep.data.dataset import Dataset
 from anonrep.game import GameConfig
 from anonrep.networks import FromOneChannel, Players, ToOneChannel
 from anonrep.turns import BETAS, R1_EVERY

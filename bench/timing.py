@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from anonrep.notebook import ENVIRONMENT
+from anonrep.pipeline.notebook import ENVIRONMENT
 
 Pairs = Iterator[tuple[float, float]]
 

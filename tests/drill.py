@@ -2,7 +2,7 @@
 
     python tests/drill.py --kills 20 --seed 0
 
-One smoke workspace runs undisturbed. In another `anonrep.repro` is killed, now with SIGKILL to its process group and
+One smoke workspace runs undisturbed. In another `pipeline.repro` is killed, now with SIGKILL to its process group and
 now with SIGINT as from Ctrl-C, after a random number of seconds, and started again at once, until it has been killed as
 often as asked. After each kill every artefact that is there must be whole. A run that comes to its end first is
 compared and forgotten, and the next one starts from nothing. At last it runs to the end, and both workspaces must hold
@@ -29,8 +29,8 @@ import psutil
 import yaml
 from PIL import Image
 
-from anonrep import workspace
-from anonrep.weights import load_weights
+from anonrep.pipeline import workspace
+from anonrep.utils.weights import load_weights
 
 ROOT = Path(__file__).parents[1]
 WAYS = (signal.SIGKILL, signal.SIGINT)
@@ -116,13 +116,13 @@ def done(folder: Path) -> dict:
 
 
 def start(folder: Path, log: Path, jobs: int) -> psutil.Popen:
-    """`anonrep.repro` in a process group of its own, and what it says added to `log`."""
+    """`anonrep.pipeline.repro` in a process group of its own, and what it says added to `log`."""
     own = {f"DVC_{name}_DIR": str(folder.parent / "dvc") for name in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")}
     library = os.pathsep.join(filter(None, [str(ROOT / "lib"), os.environ.get("PYTHONPATH")]))
     settings = {**own, "PYTHONPATH": library, "DVC_NO_ANALYTICS": "1"}
     with log.open("ab") as output:
         return psutil.Popen(
-            [sys.executable, "-m", "anonrep.repro", "--jobs", str(jobs)],
+            [sys.executable, "-m", "anonrep.pipeline.repro", "--jobs", str(jobs)],
             cwd=folder,
             env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anonrep import losses
-from anonrep.adversaries import (
+from anonrep.data.dataset import Dataset
+from anonrep.game import GameConfig
+from anonrep.methods.adversaries import (
     OBJECTIVES,
     AdversaryConfig,
     Optimisers,
@@ -21,13 +23,11 @@ from anonrep.adversaries import (
     play_against,
     update,
 )
-from anonrep.checkpoints import load_players, save_players
-from anonrep.dataset import Dataset
-from anonrep.game import GameConfig
-from anonrep.images import to_tensor
 from anonrep.networks import Players
 from anonrep.pretraining import pretrain_autoencoder, reconstruct
+from anonrep.stages.checkpoints import load_players, save_players
 from anonrep.training import warm_up
+from anonrep.utils.images import to_tensor
 
 SIZE, PEOPLE = 8, 3
 NAMES = ("autoencoder", "discriminator", "private_classifier")

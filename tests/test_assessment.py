@@ -10,11 +10,11 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import log_loss
 
-from anonrep.assessment import Attack, assess, attack, attack_rows, parts, task_labels
-from anonrep.attackers import Effort, suite
-from anonrep.dataset import Dataset
-from anonrep.information import information_bounds
-from anonrep.intervals import wilson
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.assessment import Attack, assess, attack, attack_rows, parts, task_labels
+from anonrep.evaluation.attackers import Effort, suite
+from anonrep.evaluation.information import information_bounds
+from anonrep.evaluation.intervals import wilson
 
 PEOPLE, SIZE = 4, 12
 COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "learned_from"]

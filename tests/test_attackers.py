@@ -10,10 +10,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 from torch import nn
 
-from anonrep.attackers import FEW, PAPERS, AtMost, Effort, SupportVectors, coarse, pixels, suite
-from anonrep.images import jitter
-from anonrep.network_attacker import NetworkAttacker, large_network, perceptron, plain_network
-from anonrep.precision import mixed_precision
+from anonrep.evaluation.attackers import FEW, PAPERS, AtMost, Effort, SupportVectors, coarse, pixels, suite
+from anonrep.evaluation.network_attacker import NetworkAttacker, large_network, perceptron, plain_network
+from anonrep.utils.images import jitter
+from anonrep.utils.precision import mixed_precision
 
 QUICK = Effort(network_epochs=1, large_epochs=1, trees=3, rounds=2)
 NETWORKS = [plain_network, large_network, perceptron]
@@ -265,7 +265,7 @@ def test_a_network_learns_in_mixed_precision_and_without(monkeypatch):
     found = []
     for enabled in (False, True):
         mixed = torch.autocast("cpu", torch.bfloat16, enabled=enabled)
-        monkeypatch.setattr("anonrep.precision.mixed_precision", lambda device, mixed=mixed: mixed)
+        monkeypatch.setattr("anonrep.utils.precision.mixed_precision", lambda device, mixed=mixed: mixed)
         attacker = NetworkAttacker(epochs=8, batch=16, rate=2e-3).fit(images, labels)
         assert {value.dtype for value in attacker.module_.parameters()} == {torch.float32}
         assert attacker.score(fresh, truth) > 0.95

@@ -11,18 +11,19 @@ import yaml
 from bench import games, growth, judging, pipeline, reading, textbook, timing
 from bench.__main__ import main, measures, said
 
-from anonrep import ferg_reader, ferg_standin
-from anonrep.files import read_json, write_json
+from anonrep.data import ferg_reader
+from anonrep.data.pendigits import render
+from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.unipen import parse_unipen
 from anonrep.game import GameConfig
-from anonrep.images import to_bytes, to_tensor
 from anonrep.networks import FromOneChannel, ToOneChannel
-from anonrep.pendigits import render
 from anonrep.pretraining import pretrain_autoencoder
-from anonrep.project import root
-from anonrep.standin import pendigits_standin
 from anonrep.training import Outcome, play
 from anonrep.turns import Optimisers, update
-from anonrep.unipen import parse_unipen
+from anonrep.utils.files import read_json, write_json
+from anonrep.utils.images import to_bytes, to_tensor
+from anonrep.utils.project import root
 
 EPOCHS = {"pixel_epochs": 1, "fidelity_epochs": 1, "private_epochs": 1, "warm_up_epochs": 1}
 PARAMS = yaml.safe_load((root() / "params.yaml").read_text(encoding="utf-8"))

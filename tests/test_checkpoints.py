@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import anonrep
-from anonrep.checkpoints import load_players, save_players
-from anonrep.files import CannotWrite
 from anonrep.networks import Players
+from anonrep.stages.checkpoints import load_players, save_players
+from anonrep.utils.files import CannotWrite
 
 ARCHITECTURE = {
     "height": 9,

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.code_encoder import CodeEncoder, draw_codes, load_encoder, make_codebook, save_encoder
-from anonrep.dataset import Dataset
-from anonrep.images import to_tensor
+from anonrep.data.dataset import Dataset
+from anonrep.methods.code_encoder import CodeEncoder, draw_codes, load_encoder, make_codebook, save_encoder
 from anonrep.networks import Autoencoder
-from anonrep.seeds import seeded_initialisation
+from anonrep.utils.images import to_tensor
+from anonrep.utils.seeds import seeded_initialisation
 
 ARCHITECTURE = {
     **{"height": 9, "width": 8, "n_private": 3, "hidden": 4},

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anonrep.codebook import (
+from anonrep.data.dataset import Dataset
+from anonrep.methods.codebook import (
     Codebook,
     kmeans_codes,
     medoids,
@@ -19,8 +20,7 @@ from anonrep.codebook import (
     substitution_codebook,
     usage,
 )
-from anonrep.dataset import Dataset
-from anonrep.files import read_arrays, write_arrays
+from anonrep.utils.files import read_arrays, write_arrays
 
 
 def grey(n: int, size: int = 6, seed: int = 0) -> np.ndarray:

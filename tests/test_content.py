@@ -11,11 +11,12 @@ from scipy.spatial.distance import cdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
-from anonrep import ferg, ferg_images, ferg_reader, ferg_standin
-from anonrep.content import by_person, content, content_views, edges, matches, pictures
-from anonrep.dataset import Dataset
-from anonrep.gradients import OrientedGradients
-from anonrep.images import to_tensor
+from anonrep.data import ferg, ferg_images, ferg_reader
+from anonrep.data.dataset import Dataset
+from anonrep.data.synthetic import ferg_standin
+from anonrep.methods.content import by_person, content, content_views, edges, matches, pictures
+from anonrep.methods.gradients import OrientedGradients
+from anonrep.utils.images import to_tensor
 
 SEEDS = st.integers(0, 2**31 - 1)
 SOME = settings(max_examples=30, deadline=None)
@@ -219,7 +220,7 @@ def test_a_clip_of_a_single_frame_is_not_learned_from(faces, monkeypatch):
             learned.append(y)
             return super().fit(x, y)
 
-    monkeypatch.setattr("anonrep.content.LinearDiscriminantAnalysis", Watched)
+    monkeypatch.setattr("anonrep.methods.content.LinearDiscriminantAnalysis", Watched)
     train, clips = faces.split == 0, faces.attributes["clip"]
     alone = np.isin(clips, np.unique(clips[train])[:3])
     assert content(faces, np.where(alone, 5000 + np.arange(len(clips)), clips)).shape == (len(faces), 15)

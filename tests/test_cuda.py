@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from anonrep import project
-from anonrep.attackers import Effort, suite
-from anonrep.dataset import Dataset
-from anonrep.experiment import attacked, pick_device, prepare_seeds, train_lambda
-from anonrep.files import read_json
-from anonrep.pendigits import build
-from anonrep.standin import pendigits_standin
-from anonrep.unipen import parse_unipen
-from anonrep.weights import load_weights
+from anonrep.data.dataset import Dataset
+from anonrep.data.pendigits import build
+from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.unipen import parse_unipen
+from anonrep.evaluation.attackers import Effort, suite
+from anonrep.stages.experiment import attacked, pick_device, prepare_seeds, train_lambda
+from anonrep.utils import project
+from anonrep.utils.files import read_json
+from anonrep.utils.weights import load_weights
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 GAME = {"hidden": 16, "channels": 8, "pixel_epochs": 30, "fidelity_epochs": 1, "private_epochs": 3, "pixel_rate": 0.002}

@@ -14,15 +14,15 @@ import torch
 from test_ferg import THREE, put
 from test_unipen import GOOD
 
-from anonrep import sources
-from anonrep.checkpoints import load_players, save_players
-from anonrep.code_encoder import CodeEncoder, features, load_encoder, save_encoder
-from anonrep.codebook import Codebook
-from anonrep.dataset import Dataset
-from anonrep.ferg_reader import read as read_ferg
-from anonrep.files import read_arrays, read_json, write_arrays, write_json
-from anonrep.network_attacker import NetworkAttacker
+from anonrep.data import sources
+from anonrep.data.dataset import Dataset
+from anonrep.data.ferg_reader import read as read_ferg
+from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.methods.code_encoder import CodeEncoder, features, load_encoder, save_encoder
+from anonrep.methods.codebook import Codebook
 from anonrep.networks import Players
+from anonrep.stages.checkpoints import load_players, save_players
+from anonrep.utils.files import read_arrays, read_json, write_arrays, write_json
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 8, 8), np.uint8)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.dataset import SPLITS, Dataset, random_split
-from anonrep.files import write_arrays
+from anonrep.data.dataset import SPLITS, Dataset, random_split
+from anonrep.utils.files import write_arrays
 
 
 def some(n: int = 12, people: int = 3, seed: int = 0) -> Dataset:

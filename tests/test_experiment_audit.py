@@ -10,18 +10,18 @@ from sklearn.dummy import DummyClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from test_experiment_finite import prepared
 
-from anonrep import experiment, experiment_audit
-from anonrep.adversaries import AdversaryConfig, play_against
-from anonrep.assessment import assess
-from anonrep.attackers import FEW, Effort, on_pixels
-from anonrep.checkpoints import load_players
-from anonrep.dataset import Dataset
-from anonrep.experiment_audit import assess_outsiders, baseline
-from anonrep.files import write_json
-from anonrep.network_attacker import NetworkAttacker
-from anonrep.perturbations import perturb
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.assessment import assess
+from anonrep.evaluation.attackers import FEW, Effort, on_pixels
+from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.methods.adversaries import AdversaryConfig, play_against
+from anonrep.methods.perturbations import perturb
 from anonrep.pretraining import reconstruct
+from anonrep.stages import experiment, experiment_audit
+from anonrep.stages.checkpoints import load_players
+from anonrep.stages.experiment_audit import assess_outsiders, baseline
 from anonrep.training import Outcome
+from anonrep.utils.files import write_json
 
 SIZE, PEOPLE, SHAPES, N = 8, 5, 3, 240
 TASKS, SEEDS, COLLAPSED = ("writer", "shape"), [0, 2], 1

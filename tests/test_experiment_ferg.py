@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep import experiment_ferg
-from anonrep.assessment_ferg import assess_references, assess_target, face_rows, in_thirds, judged
-from anonrep.attackers import FEW, Effort
-from anonrep.certificate import accuracy_bound, clip_accuracy_bound
-from anonrep.code_encoder import load_encoder
-from anonrep.codebook import Codebook, substitute
-from anonrep.content import content, matches, pictures
-from anonrep.dataset import Dataset
-from anonrep.experiment import prepare_seeds
-from anonrep.experiment_ferg import certificate, train_finite_faces, train_target, with_artificial
-from anonrep.files import write_json
-from anonrep.network_attacker import NetworkAttacker
-from anonrep.results_ferg import READER
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.attackers import FEW, Effort
+from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
+from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.methods.code_encoder import load_encoder
+from anonrep.methods.codebook import Codebook, substitute
+from anonrep.methods.content import content, matches, pictures
+from anonrep.stages import experiment_ferg
+from anonrep.stages.assessment_ferg import assess_references, assess_target, face_rows, in_thirds, judged
+from anonrep.stages.experiment import prepare_seeds
+from anonrep.stages.experiment_ferg import certificate, train_finite_faces, train_target, with_artificial
+from anonrep.stages.results_ferg import READER
 from anonrep.training import play
+from anonrep.utils.files import write_json
 
 SIZE, PEOPLE, EXPRESSIONS, CLIPS, FRAMES = 15, 3, 3, 4, 5
 NOBODY, LOST, LAM = PEOPLE, 1, 1

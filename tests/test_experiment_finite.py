@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anonrep.checkpoints import load_players, save_players
-from anonrep.code_encoder import load_encoder, make_codebook
-from anonrep.codebook import Codebook
-from anonrep.dataset import Dataset
-from anonrep.experiment import pick_device
-from anonrep.experiment_finite import answer_all, certify_releases, train_finite
-from anonrep.files import write_json
-from anonrep.finite import FiniteConfig, learn, prepare
-from anonrep.frontier import choose, promise, validation_bound
-from anonrep.network_attacker import NetworkAttacker
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.frontier import choose, promise, validation_bound
+from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.methods.code_encoder import load_encoder, make_codebook
+from anonrep.methods.codebook import Codebook
+from anonrep.methods.finite import FiniteConfig, learn, prepare
 from anonrep.networks import Players
-from anonrep.results import finite_codebooks
+from anonrep.stages.checkpoints import load_players, save_players
+from anonrep.stages.experiment import pick_device
+from anonrep.stages.experiment_finite import answer_all, certify_releases, train_finite
+from anonrep.stages.results import finite_codebooks
+from anonrep.utils.files import write_json
 
 SIZE, PEOPLE, SHAPES, N = 8, 5, 3, 240
 SEEDS, COLLAPSED = [0, 2], 1

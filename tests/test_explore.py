@@ -13,23 +13,23 @@ from bs4 import BeautifulSoup
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
-from anonrep import explore_html
-from anonrep.checkpoints import save_players
-from anonrep.code_encoder import CodeEncoder, make_codebook, save_encoder
-from anonrep.dataset import Dataset
-from anonrep.elements import STOPS, picture, slider
-from anonrep.explore import Explorer, Pad, Walk
-from anonrep.explore_data import ALL, Artefacts, Missing, load
-from anonrep.explore_html import Curves, difference, lambda_slider
-from anonrep.explore_run import NEIGHBOURS, Run, believe, drawing
-from anonrep.files import read_json, write_json
-from anonrep.images import to_tensor
+from anonrep.data.dataset import Dataset
+from anonrep.data.pendigits import build
+from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.unipen import parse_unipen
+from anonrep.methods.code_encoder import CodeEncoder, make_codebook, save_encoder
 from anonrep.networks import Players
-from anonrep.pendigits import build
 from anonrep.pretraining import reconstruct
-from anonrep.seeds import seeded_initialisation
-from anonrep.standin import pendigits_standin
-from anonrep.unipen import parse_unipen
+from anonrep.reports import explore_html
+from anonrep.reports.elements import STOPS, picture, slider
+from anonrep.reports.explore import Explorer, Pad, Walk
+from anonrep.reports.explore_data import ALL, Artefacts, Missing, load
+from anonrep.reports.explore_html import Curves, difference, lambda_slider
+from anonrep.reports.explore_run import NEIGHBOURS, Run, believe, drawing
+from anonrep.stages.checkpoints import save_players
+from anonrep.utils.files import read_json, write_json
+from anonrep.utils.images import to_tensor
+from anonrep.utils.seeds import seeded_initialisation
 
 LAMBDAS, SEEDS = (0, 0.5, 2), {"faithful": (0,), "stabilised": (0, 1), "finite": (0, 1)}
 LOST = ("faithful", 2)

@@ -15,7 +15,7 @@ from browser import chromium, needs_chromium
 from test_explore import make_tree
 from test_explore_faces import make_faces
 
-from anonrep.files import write_json
+from anonrep.utils.files import write_json
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]")
 

@@ -10,14 +10,14 @@ import pytest
 from bs4 import BeautifulSoup
 from test_explore import pictures
 
-from anonrep.codebook import Codebook
-from anonrep.dataset import Dataset
-from anonrep.explore_data import ALL, Missing
-from anonrep.explore_faces import METHODS, FacesExplorer, before_and_after
-from anonrep.explore_faces_data import TARGETS, Faces
-from anonrep.explore_html import difference
-from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.files import read_json, write_json
+from anonrep.data.dataset import Dataset
+from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.methods.codebook import Codebook
+from anonrep.reports.explore_data import ALL, Missing
+from anonrep.reports.explore_faces import METHODS, FacesExplorer, before_and_after
+from anonrep.reports.explore_faces_data import TARGETS, Faces
+from anonrep.reports.explore_html import difference
+from anonrep.utils.files import read_json, write_json
 
 SPLITS, LOST = ("random", "clips"), 3
 WHY = "collapsed in epoch 2 of the privacy phase: the output was all but constant"

@@ -9,18 +9,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.ensemble import ExtraTreesRegressor
 
-from anonrep import ferg, ferg_standin
-from anonrep.attackers import on_pixels
-from anonrep.faces.acting import EXPRESSIONS, MUSCLES
-from anonrep.faces.cast import CAST, NOBODY
-from anonrep.faces.features import Moment
-from anonrep.faces.portrait import draw
-from anonrep.faces.shapes import Layer, blend, box, capsule, ellipse
-from anonrep.ferg_attributes import RECORDED, TABLE
-from anonrep.ferg_format import CHARACTERS
-from anonrep.ferg_format import EXPRESSIONS as READ
-from anonrep.ferg_images import SYNTHETIC, shrink
-from anonrep.network_attacker import NetworkAttacker
+from anonrep.data import ferg
+from anonrep.data.ferg_attributes import RECORDED, TABLE
+from anonrep.data.ferg_format import CHARACTERS
+from anonrep.data.ferg_format import EXPRESSIONS as READ
+from anonrep.data.ferg_images import SYNTHETIC, shrink
+from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic.faces.acting import EXPRESSIONS, MUSCLES
+from anonrep.data.synthetic.faces.cast import CAST, NOBODY
+from anonrep.data.synthetic.faces.features import Moment
+from anonrep.data.synthetic.faces.portrait import draw
+from anonrep.data.synthetic.faces.shapes import Layer, blend, box, capsule, ellipse
+from anonrep.evaluation.attackers import on_pixels
+from anonrep.evaluation.network_attacker import NetworkAttacker
 
 EVERYBODY = {**CAST, "nobody": NOBODY}
 

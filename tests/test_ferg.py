@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep import ferg, ferg_images, ferg_reader, ferg_sources, ferg_standin
-from anonrep.dataset import SPLITS, Dataset
-from anonrep.ferg_attributes import TABLE
-from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.ferg_images import SYNTHETIC
-from anonrep.ferg_reader import FergError, Frames, read
+from anonrep.data import ferg, ferg_images, ferg_reader, ferg_sources
+from anonrep.data.dataset import SPLITS, Dataset
+from anonrep.data.ferg_attributes import TABLE
+from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_images import SYNTHETIC
+from anonrep.data.ferg_reader import FergError, Frames, read
+from anonrep.data.synthetic import ferg_standin
 
 NUMBERS = (1, 7, 23, 456, 1746)  # one to four figures, as in the real data set
 TOP = "FERG_DB_256/"

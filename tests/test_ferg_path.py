@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anonrep import ferg, ferg_reader, ferg_sources, ferg_standin, results_ferg
-from anonrep.assessment_ferg import assess_references, assess_target
-from anonrep.dataset import Dataset
-from anonrep.experiment import prepare_seeds
-from anonrep.experiment_ferg import train_finite_faces, train_target
-from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.files import read_json
+from anonrep.data import ferg, ferg_reader, ferg_sources
+from anonrep.data.dataset import Dataset
+from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.synthetic import ferg_standin
+from anonrep.stages import results_ferg
+from anonrep.stages.assessment_ferg import assess_references, assess_target
+from anonrep.stages.experiment import prepare_seeds
+from anonrep.stages.experiment_ferg import train_finite_faces, train_target
+from anonrep.utils.files import read_json
 
 NUMBERS = (1, 2, 3, 4, 5, 6, 98, 99, 100, 101, 102, 1643)  # of 1 to 4 digits, in three runs
 GAME = {"hidden": 16, "channels": 8, "adversary_channels": 4, "batch": 16, "pixel_epochs": 8, "pixel_rate": 0.01}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from mounts import can_mount, contents, run_full, run_read_only, seen
 
-from anonrep import files
-from anonrep.files import (
+from anonrep.utils import files
+from anonrep.utils.files import (
     CannotWrite,
     read_arrays,
     replacing,
@@ -79,7 +79,7 @@ def test_other_errors_pass_as_they_are(reports):
 
 WRITE = """
 import sys
-from anonrep.files import write_text
+from anonrep.utils.files import write_text
 try:
     write_text(sys.argv[1], "n" * 100_000)
 except OSError as error:
@@ -100,7 +100,7 @@ def test_on_a_disk_that_is_full_or_read_only_all_that_was_there_stays(reports, n
 
 KILLED = """
 import os, signal, sys
-from anonrep.files import replacing, whole_folder
+from anonrep.utils.files import replacing, whole_folder
 with replacing(sys.argv[1]) as temporary, whole_folder(sys.argv[2]) as room:
     temporary.write_text("half of what")
     (room / "half").write_text("half")
@@ -131,7 +131,7 @@ def test_a_kill_while_writing_leaves_the_earlier_file_and_the_next_writer_clears
 BETWEEN = """
 import os, signal, sys
 from pathlib import Path
-from anonrep.files import whole_folder
+from anonrep.utils.files import whole_folder
 def kill(self, target, rename=Path.rename):
     if self.name == "room":
         os.kill(os.getpid(), signal.SIGKILL)

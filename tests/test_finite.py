@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from anonrep import finite
-from anonrep.code_encoder import CodeEncoder, make_codebook
-from anonrep.code_table import plug_in_information
-from anonrep.dataset import Dataset
-from anonrep.finite import FiniteConfig, judge, learn, objective, prepare, train
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.code_table import plug_in_information
+from anonrep.evaluation.kept import kept_by_code
 from anonrep.game import GameConfig
-from anonrep.images import to_tensor
-from anonrep.kept import kept_by_code
+from anonrep.methods import finite
+from anonrep.methods.code_encoder import CodeEncoder, make_codebook
+from anonrep.methods.finite import FiniteConfig, judge, learn, objective, prepare, train
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import pretrain_autoencoder
-from anonrep.seeds import seeded_initialisation, torch_generator
+from anonrep.utils.images import to_tensor
+from anonrep.utils.seeds import seeded_initialisation, torch_generator
 
 SIZE, PEOPLE, SHAPES, HIDDEN = 12, 6, 4, 5
 TERMS = ["distortion", "disagreement", "idleness", "information"]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.certificate import accuracy_bound, certify
-from anonrep.code_table import smoothed
-from anonrep.codebook import Codebook
-from anonrep.dataset import Dataset
-from anonrep.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
-from anonrep.kept import kept_by_code
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.certificate import accuracy_bound, certify
+from anonrep.evaluation.code_table import smoothed
+from anonrep.evaluation.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
+from anonrep.evaluation.kept import kept_by_code
+from anonrep.methods.codebook import Codebook
 
 PERSONS, DIGITS = 30, 10
 KEY = {"dataset": "toy", "method": "finite", "lam": 1.5, "codebook": 12}

@@ -24,15 +24,15 @@ from hypothesis import strategies as st
 from test_ferg import ROWS, TABLE, THREE, TOP, put, table
 from test_unipen import GOOD
 
-from anonrep import schema, workspace
-from anonrep.attackers import Effort
-from anonrep.checks import ParameterError, read
-from anonrep.ferg_reader import FergError
-from anonrep.ferg_reader import read as read_ferg
-from anonrep.finite import FiniteConfig
+from anonrep.data.ferg_reader import FergError
+from anonrep.data.ferg_reader import read as read_ferg
+from anonrep.data.pendigits import attributes, render
+from anonrep.data.unipen import TABLET, UnipenError, parse_unipen
+from anonrep.evaluation.attackers import Effort
 from anonrep.game import DEPARTURES, GameConfig
-from anonrep.pendigits import attributes, render
-from anonrep.unipen import TABLET, UnipenError, parse_unipen
+from anonrep.methods.finite import FiniteConfig
+from anonrep.pipeline import schema, workspace
+from anonrep.pipeline.checks import ParameterError, read
 
 CASES = int(os.environ.get("ANONREP_FUZZ", "40"))
 FUZZ = settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.feature import hog
 from torch import Tensor
 
-from anonrep.gradients import OrientedGradients
+from anonrep.methods.gradients import OrientedGradients
 
 SIDE, DIRECTIONS, CELL = 40, 8, 5
 LOOK = OrientedGradients(DIRECTIONS, CELL)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep import ferg_images, folder_reader, image_reader
-from anonrep.dataset import Dataset
-from anonrep.folder_reader import ImageFolderError, Pictures, read
-from anonrep.image_folder import load_folder, split_people
-from anonrep.image_reader import SYNTHETIC, resized, to_grey
+from anonrep.data import ferg_images, folder_reader, image_reader
+from anonrep.data.dataset import Dataset
+from anonrep.data.folder_reader import ImageFolderError, Pictures, read
+from anonrep.data.image_folder import load_folder, split_people
+from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
 
 SHAPE = (10, 12)
 

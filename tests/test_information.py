@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import rel_entr
 
-from anonrep.information import entropy, fano, information_bounds, least_error
-from anonrep.intervals import wilson
+from anonrep.evaluation.information import entropy, fano, information_bounds, least_error
+from anonrep.evaluation.intervals import wilson
 
 NAMES = ("information_fano", "information", "information_low")
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from anonrep.intervals import wilson
+from anonrep.evaluation.intervals import wilson
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import r2_score
 
-from anonrep.dataset import Dataset
-from anonrep.kept import kept_attributes, kept_by_code
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.kept import kept_attributes, kept_by_code
 
 SIZE = 10
 NAMES = ["place", "height", "coin", "noise"]

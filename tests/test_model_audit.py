@@ -10,18 +10,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 from test_release import SECRETS, adversarial, made, photographs
 
-from anonrep import model_audit as module
-from anonrep.anonymiser import audited, load
-from anonrep.attackers import on_pixels
-from anonrep.certificate import certify
-from anonrep.code_table import smoothed
-from anonrep.codebook import Codebook
-from anonrep.files import read_sealed
-from anonrep.image_folder import load_folder
-from anonrep.intervals import wilson
-from anonrep.model_audit import audit, constant
-from anonrep.privacy_card import card
-from anonrep.release import release_folder
+from anonrep.data.image_folder import load_folder
+from anonrep.evaluation.attackers import on_pixels
+from anonrep.evaluation.certificate import certify
+from anonrep.evaluation.code_table import smoothed
+from anonrep.evaluation.intervals import wilson
+from anonrep.methods.codebook import Codebook
+from anonrep.release.anonymiser import audited, load
+from anonrep.release.model_audit import audit, constant
+from anonrep.release.privacy_card import card
+from anonrep.release.release import model_audit as module
+from anonrep.release.release import release_folder
+from anonrep.utils.files import read_sealed
 
 EFFORT = {"network_epochs": 1, "large_epochs": 0, "trees": 5}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from anonrep.attackers import Effort
-from anonrep.dataset import Dataset
-from anonrep.naturalness import mean_ssim, naturalness, reading_accuracy, two_sample_accuracy
-from anonrep.network_attacker import NetworkAttacker
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.naturalness import mean_ssim, naturalness, reading_accuracy, two_sample_accuracy
+from anonrep.evaluation.network_attacker import NetworkAttacker
 
 SIZE = 12
 
@@ -114,7 +114,7 @@ def test_the_two_sample_network_never_sees_an_image_in_both_forms_nor_a_test_ima
             seen.append((images, labels))
             return super().fit(images, labels)
 
-    monkeypatch.setattr("anonrep.naturalness.NetworkAttacker", Spy)
+    monkeypatch.setattr("anonrep.evaluation.naturalness.NetworkAttacker", Spy)
     release = noise(data)
     two_sample_accuracy(data, release, epochs=1, seed=0)
     ((images, is_real),) = seen

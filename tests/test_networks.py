@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.images import blur, spread
 from anonrep.networks import (
     Autoencoder,
     Discriminator,
@@ -16,6 +15,7 @@ from anonrep.networks import (
     ToOneChannel,
     _cropped,
 )
+from anonrep.utils.images import blur, spread
 
 SMALL = {"height": 9, "width": 8, "n_private": 3, "hidden": 4, "channels": 2, "adversary_channels": 2}
 

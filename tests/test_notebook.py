@@ -13,10 +13,10 @@ from bs4 import BeautifulSoup
 from mounts import can_mount, contents, run_full, run_read_only, seen
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from anonrep.html import formula, to_html
-from anonrep.notebook import cleaned
-from anonrep.parameters import check, declared, given, look_up, refuse_number_like
-from anonrep.report import provenance_table
+from anonrep.pipeline.notebook import cleaned
+from anonrep.pipeline.parameters import check, declared, given, look_up, refuse_number_like
+from anonrep.reports.html import formula, to_html
+from anonrep.reports.report import provenance_table
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'
 TOY = new_notebook(
@@ -61,7 +61,7 @@ def executed(tmp_path):
 
 def run(project, *arguments):
     """The runner's command line in `project`."""
-    command = [sys.executable, "-m", "anonrep.notebook", "run", "toy.ipynb", "--as", "toy", *arguments]
+    command = [sys.executable, "-m", "anonrep.pipeline.notebook", "run", "toy.ipynb", "--as", "toy", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
 
 
@@ -106,10 +106,10 @@ def test_no_room_for_a_result_is_said_in_a_line_and_earlier_results_stay(project
     (project / "reports/metrics.json").write_text("[]")
     before = contents(project / "reports")
     notebook = copy.deepcopy(TOY)
-    notebook.cells.append(new_code_cell(f"from anonrep.files import write_text\n{cell}"))
+    notebook.cells.append(new_code_cell(f"from anonrep.utils.files import write_text\n{cell}"))
     nbformat.write(notebook, project / "toy.ipynb")
     command = ["run", "toy.ipynb", "--as", "toy", "--html", "reports/toy.html"]
-    done = mount(project / "reports", sys.executable, "-m", "anonrep.notebook", *command, cwd=project)
+    done = mount(project / "reports", sys.executable, "-m", "anonrep.pipeline.notebook", *command, cwd=project)
     assert done.returncode == 1
     name = "metrics.json" if cell else "toy.html"
     said = [line for line in done.stderr.splitlines() if line != "progress"]
@@ -196,7 +196,7 @@ def test_clean_copies_do_not_notice_lab():
 def test_clean_command_writes_copies_and_refuses_outputs(tmp_path):
     source = tmp_path / "toy.ipynb"
     source.write_text(saved_by_lab(nbformat.writes(TOY)))
-    command = [sys.executable, "-m", "anonrep.notebook", "clean", str(source)]
+    command = [sys.executable, "-m", "anonrep.pipeline.notebook", "clean", str(source)]
     assert subprocess.run([*command, "--check"], capture_output=True).returncode == 1
     subprocess.run([*command, "--to", str(tmp_path / "copies")], check=True)
     assert (tmp_path / "copies/toy.ipynb").read_text() == cleaned(source.read_text())

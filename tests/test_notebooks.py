@@ -10,10 +10,10 @@ import pytest
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from anonrep.assessment import assess
-from anonrep.attackers import Effort
-from anonrep.dataset import Dataset
-from anonrep.parameters import cell_text, declared
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.assessment import assess
+from anonrep.evaluation.attackers import Effort
+from anonrep.pipeline.parameters import cell_text, declared
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -35,7 +35,7 @@ def names_read(source: str) -> set[str]:
 @each
 def test_holds_no_outputs_and_every_cell_has_an_id(path):
     for cell in code_cells(path):
-        assert not cell["outputs"], f"python -m anonrep.notebook clean notebooks/{path.name} --to notebooks"
+        assert not cell["outputs"], f"python -m anonrep.pipeline.notebook clean notebooks/{path.name} --to notebooks"
         assert cell["execution_count"] is None
     assert all("id" in cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
 

@@ -12,16 +12,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from anonrep import own_images
-from anonrep.anonymiser import load
-from anonrep.files import read_json
-from anonrep.folder_reader import read
-from anonrep.image_folder import load_folder
-from anonrep.image_reader import SYNTHETIC
-from anonrep.model_audit import audit
-from anonrep.own_images import check, couples, demonstration, foresee, train
-from anonrep.project import MARKS, root
-from anonrep.release import release_folder
+from anonrep.data.folder_reader import read
+from anonrep.data.image_folder import load_folder
+from anonrep.data.image_reader import SYNTHETIC
+from anonrep.release.anonymiser import load
+from anonrep.release.model_audit import audit
+from anonrep.release.own_images import check, couples, demonstration, foresee, train
+from anonrep.release.release import own_images, release_folder
+from anonrep.utils.files import read_json
+from anonrep.utils.project import MARKS, root
 
 GAME = {
     **{"hidden": 8, "channels": 8, "adversary_channels": 4, "batch": 16, "pixel_epochs": 12, "pixel_rate": 0.01},
@@ -150,7 +149,15 @@ def run_notebook(place: Path, **given: object) -> subprocess.CompletedProcess:
     for mark in MARKS:
         (place / mark).touch()
     words = [word for name, value in given.items() for word in ("-p", name, json.dumps(value).strip('"'))]
-    command = [sys.executable, "-m", "anonrep.notebook", "run", root() / "notebooks/own_images.ipynb", "--as", "own"]
+    command = [
+        sys.executable,
+        "-m",
+        "anonrep.pipeline.notebook",
+        "run",
+        root() / "notebooks/own_images.ipynb",
+        "--as",
+        "own",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(root() / "lib")}
     return subprocess.run([*command, *words], cwd=place, env=environment, capture_output=True, text=True)
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep import plots
-from anonrep.pendigits import attributes, build, render
-from anonrep.unipen import TABLET, Digit, parse_unipen
+from anonrep.data.pendigits import attributes, build, render
+from anonrep.data.unipen import TABLET, Digit, parse_unipen
+from anonrep.reports import plots
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from anonrep.dataset import Dataset
-from anonrep.perturbations import (
+from anonrep.data.dataset import Dataset
+from anonrep.methods.perturbations import (
     METHODS,
     _groups,
     erase,

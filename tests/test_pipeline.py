@@ -24,8 +24,9 @@ from bs4 import BeautifulSoup
 from mounts import can_mount, contents, run_full, run_read_only, seen
 from test_notebook import saved_by_lab
 
-from anonrep import report, report_audit, report_ferg, workspace
-from anonrep.dataset import Dataset
+from anonrep.data.dataset import Dataset
+from anonrep.pipeline import workspace
+from anonrep.reports import report, report_audit, report_ferg
 
 ROOT = Path(__file__).parents[1]
 SETTING = yaml.safe_load((ROOT / "settings/smoke.yaml").read_text(encoding="utf-8"))
@@ -513,7 +514,7 @@ def test_killed_in_the_middle_and_started_again_it_ends_in_the_same_metrics(copy
 def test_repro_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
     """A short form of `make drill`, with what a kill seldom leaves: half a dvc.lock, locks of numbers others have."""
     stages, files = lock(copy), drill.artefacts(copy)
-    run(copy, "anonrep.resume")
+    run(copy, "anonrep.pipeline.resume")
     forget(copy, "train@stabilised-1", "finite@1", "epsilon")
     for way in drill.WAYS:
         drill.kill(at_work(copy), way)
@@ -541,7 +542,7 @@ def test_repro_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
 
 
 def at_work(folder: Path) -> psutil.Popen:
-    """A new run of `anonrep.repro`, a second after its first stage has begun."""
+    """A new run of `anonrep.pipeline.repro`, a second after its first stage has begun."""
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
     process = drill.start(folder, log, jobs=2)
@@ -617,7 +618,7 @@ def test_notebooks_run_with_the_parameters_they_show_and_make_nothing_stale(copy
         "index",
         *LAB_FACES,
     ):
-        run(copy, "anonrep.notebook", "run", f"notebooks/{name}.ipynb", "--as", f"lab-{name}")
+        run(copy, "anonrep.pipeline.notebook", "run", f"notebooks/{name}.ipynb", "--as", f"lab-{name}")
         assert (copy / f"build/runs/lab-{name}.html").is_file()
     assert (copy / "build/lab/train/seed-0.npz").is_file()
     assert (copy / "build/lab/assess.json").is_file()

@@ -13,12 +13,12 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from anonrep import plots, plots_audit
-from anonrep.adversaries import OBJECTIVES
-from anonrep.intervals import wilson
-from anonrep.perturbations import METHODS
-from anonrep.plots_audit import BASELINES, NAMES, OURS, named
-from anonrep.results_audit import over_seeds
+from anonrep.evaluation.intervals import wilson
+from anonrep.methods.adversaries import OBJECTIVES
+from anonrep.methods.perturbations import METHODS
+from anonrep.reports import plots, plots_audit
+from anonrep.reports.plots_audit import BASELINES, NAMES, OURS, named
+from anonrep.stages.results_audit import over_seeds
 
 PEOPLE = 30
 SOURCES, SETTINGS = ("uci", "standin"), ("full", "quick", "smoke")

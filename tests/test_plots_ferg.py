@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from anonrep import plots, plots_ferg
-from anonrep.dataset import Dataset
-from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.plots_ferg import STYLES, person
-from anonrep.results_ferg import METHODS, PAPER
+from anonrep.data.dataset import Dataset
+from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.reports import plots, plots_ferg
+from anonrep.reports.plots_ferg import STYLES, person
+from anonrep.stages.results_ferg import METHODS, PAPER
 
 SOURCES, SETTINGS = ("ferg", "standin"), ("full", "smoke")
 SIZE, EACH = 6, 8

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from anonrep import plots, plots_finite
-from anonrep.codebook import usage
-from anonrep.plots_finite import TERMS
+from anonrep.methods.codebook import usage
+from anonrep.reports import plots, plots_finite
+from anonrep.reports.plots_finite import TERMS
 
 PERSONS = 30
 

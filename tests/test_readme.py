@@ -10,11 +10,12 @@ import pandas as pd
 import yaml
 from bench.__main__ import measures, said
 
-from anonrep import report, report_ferg, report_finite, results_ferg
-from anonrep.files import read_json
-from anonrep.parameters import declared
-from anonrep.release import release_folder
-from anonrep.results import trade_off
+from anonrep.pipeline.parameters import declared
+from anonrep.release.release import release_folder
+from anonrep.reports import report, report_ferg, report_finite
+from anonrep.stages import results_ferg
+from anonrep.stages.results import trade_off
+from anonrep.utils.files import read_json
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,18 +13,17 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_code_encoder import fresh
 
-from anonrep import release
-from anonrep.anonymiser import Anonymiser, audited, change, load
-from anonrep.checkpoints import save_players
-from anonrep.code_encoder import make_codebook, save_encoder
-from anonrep.codebook import Codebook
-from anonrep.files import read_json, write_json, write_sealed
-from anonrep.folder_reader import ImageFolderError, read
-from anonrep.image_folder import load_folder
+from anonrep.data.folder_reader import ImageFolderError, read
+from anonrep.data.image_folder import load_folder
+from anonrep.methods.code_encoder import make_codebook, save_encoder
+from anonrep.methods.codebook import Codebook
 from anonrep.networks import Autoencoder, Players
-from anonrep.privacy_card import USUAL
-from anonrep.release import ReleaseRefused, png, release_folder
-from anonrep.seeds import seeded_initialisation
+from anonrep.release.anonymiser import Anonymiser, audited, change, load
+from anonrep.release.privacy_card import USUAL
+from anonrep.release.release import ReleaseRefused, png, release, release_folder
+from anonrep.stages.checkpoints import save_players
+from anonrep.utils.files import read_json, write_json, write_sealed
+from anonrep.utils.seeds import seeded_initialisation
 
 SHAPE = (9, 8)
 ARCHITECTURE = {
@@ -434,7 +433,7 @@ def test_a_release_is_whole_or_not_there(where, earlier, path, new, tmp_path, mo
     def full(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(f"anonrep.release.{where}", full)
+    monkeypatch.setattr(f"anonrep.release.release.{where}", full)
     with pytest.raises(OSError, match="no space"):
         release_folder(path, new, out, mapping=mapping, replace=earlier)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from anonrep import report_audit
-from anonrep.information import least_error
-from anonrep.report_audit import KNOWLEDGE
-from anonrep.results import percent
-from anonrep.results_audit import over_seeds
+from anonrep.evaluation.information import least_error
+from anonrep.reports import report_audit
+from anonrep.reports.report_audit import KNOWLEDGE
+from anonrep.stages.results import percent
+from anonrep.stages.results_audit import over_seeds
 
 PEOPLE = 30
 P_Z = np.full(PEOPLE, 1 / PEOPLE)

@@ -11,13 +11,13 @@ from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from anonrep import plots, report_ferg
-from anonrep.codebook import Codebook
-from anonrep.dataset import Dataset
-from anonrep.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.files import write_arrays, write_json
-from anonrep.results import percent
-from anonrep.results_ferg import PAPER, releases
+from anonrep.data.dataset import Dataset
+from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.methods.codebook import Codebook
+from anonrep.reports import plots, report_ferg
+from anonrep.stages.results import percent
+from anonrep.stages.results_ferg import PAPER, releases
+from anonrep.utils.files import write_arrays, write_json
 
 SIZE = 6
 MESSAGE = "collapsed in epoch 2 of the privacy phase: the output was all but constant"

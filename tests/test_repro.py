@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep import repro
-from anonrep.repro import chains, remaining, side_by_side
+from anonrep.pipeline import repro
+from anonrep.pipeline.repro import chains, remaining, side_by_side
 
 PIPELINE = {
     "render": set(),
@@ -177,7 +177,7 @@ def test_a_stage_that_is_started_while_all_are_stopped_goes_too():
     """It inherits what its parent ignores: the pipe is closed only when nobody holds it any more."""
     code = """if True:
         import subprocess, threading, time
-        from anonrep import repro
+        from anonrep.pipeline import repro
 
         def late():
             time.sleep(0.3)

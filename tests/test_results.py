@@ -14,11 +14,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from anonrep import plots, report, report_finite, results
-from anonrep.dataset import Dataset
-from anonrep.files import write_json
+from anonrep.data.dataset import Dataset
 from anonrep.game import DEPARTURES, GameConfig
-from anonrep.report_departures import REASONS, ablation_cells, ablation_runs, ablation_table, departures_table
+from anonrep.reports import plots, report, report_finite
+from anonrep.reports.report_departures import REASONS, ablation_cells, ablation_runs, ablation_table, departures_table
+from anonrep.stages import results
+from anonrep.utils.files import write_json
 
 KEY = ("variant", "lam", "seed")
 TASKS = ("writer", "digit")

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep import results_audit
-from anonrep.dataset import Dataset
-from anonrep.files import read_json, write_json
-from anonrep.results_audit import (
+from anonrep.data.dataset import Dataset
+from anonrep.stages import results_audit
+from anonrep.stages.results_audit import (
     RELEASE,
     audited,
     better,
@@ -20,6 +19,7 @@ from anonrep.results_audit import (
     releases,
     surrogates,
 )
+from anonrep.utils.files import read_json, write_json
 
 ASKED = ["dataset", "method", "setting", "seed", "worst_attacker", "utility", "naturalness", "source"]  # by the audit
 MEASURES = ["worst_attacker", "utility", "naturalness"]

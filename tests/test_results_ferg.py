@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.files import write_json
-from anonrep.results_ferg import (
+from anonrep.stages.results_ferg import (
     ASKED,
     METHODS,
     PAPER,
@@ -19,6 +18,7 @@ from anonrep.results_ferg import (
     releases,
     with_interval,
 )
+from anonrep.utils.files import write_json
 
 SHARES = st.integers(0, 1000).map(lambda n: n / 1000)
 

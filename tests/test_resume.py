@@ -12,14 +12,14 @@ import yaml
 from dvc.repo import Repo
 from mounts import can_mount, run_full, run_read_only, seen
 
-from anonrep import workspace
-from anonrep.files import write_bytes, write_json
-from anonrep.resume import COPY, DAMAGED, DONE, USERS, changed_metrics, is_whole, resume
+from anonrep.pipeline import workspace
+from anonrep.pipeline.resume import COPY, DAMAGED, DONE, USERS, changed_metrics, is_whole, resume
+from anonrep.utils.files import write_bytes, write_json
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 2**22 + 1  # above the largest number that Linux gives a process
 STAGE = {
-    "cmd": "python -m anonrep.notebook run build/notebooks/train.ipynb --as train-1",
+    "cmd": "python -m anonrep.pipeline.notebook run build/notebooks/train.ipynb --as train-1",
     "deps": [{"path": "lib/anonrep/game.py", "hash": "md5", "md5": "0" * 32, "size": 10}],
     "params": {"params.yaml": {"device": "auto"}},
     "outs": [{"path": "models/stabilised/lambda-1", "hash": "md5", "md5": "1" * 32 + ".dir", "size": 1, "nfiles": 1}],
@@ -105,7 +105,7 @@ def test_a_disk_that_fills_up_while_it_is_mended_keeps_what_there_is(folder, mon
             raise OSError("no room")
         write_bytes(path, data)
 
-    monkeypatch.setattr("anonrep.resume.write_bytes", full)
+    monkeypatch.setattr("anonrep.pipeline.resume.write_bytes", full)
     with pytest.raises(OSError, match="no room"):
         resume(folder)
     monkeypatch.undo()
@@ -133,7 +133,7 @@ def test_where_results_cannot_be_written_no_work_begins(folder, mount, why):
     (folder / "reports/index.html").write_text("an earlier run's page")
     for mark in ("dvc.yaml", "params.yaml"):
         (folder / mark).write_text("")
-    command = [sys.executable, "-m", "anonrep.resume"]
+    command = [sys.executable, "-m", "anonrep.pipeline.resume"]
     done = mount(folder / "reports", *command, cwd=folder, room=0)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from anonrep import schema, workspace
-from anonrep.checks import ParameterError, choice, config, group, read, several, whole
+from anonrep.pipeline import schema, workspace
+from anonrep.pipeline.checks import ParameterError, choice, config, group, read, several, whole
 
 ROOT = Path(__file__).parents[1]
 PARAMS = read(ROOT / "params.yaml")
@@ -356,7 +356,7 @@ def test_the_command_line_says_nothing_when_all_is_well(capsys, monkeypatch):
 def test_the_command_line_ends_with_the_lines_and_no_traceback(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(changed(("asked",), [2]) | {"extra": 1}))
-    done = subprocess.run([sys.executable, "-m", "anonrep.schema", path], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "anonrep.pipeline.schema", path], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     head, extra, asked = done.stderr.splitlines()
     assert head == f"{path}: 2 problems"

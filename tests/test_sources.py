@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from anonrep import sources, standin
-from anonrep.plots import source_name
-from anonrep.sources import DROP, PENDIGITS, pendigits_raw
+from anonrep.data import sources
+from anonrep.data.sources import DROP, PENDIGITS, pendigits_raw
+from anonrep.data.synthetic import standin
+from anonrep.reports.plots import source_name
 
 TEXT = b'.SEGMENT DIGIT 0 ? "1"\n.COMMENT 1 1 1\n.PEN_DOWN\n1 1\n.PEN_UP\n' * 40
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from anonrep import standin
-from anonrep.pendigits import build
-from anonrep.unipen import TABLET, parse_unipen
+from anonrep.data.pendigits import build
+from anonrep.data.synthetic import standin
+from anonrep.data.unipen import TABLET, parse_unipen
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from anonrep import images, losses, pretraining, training, turns
-from anonrep.dataset import Dataset
+from anonrep import losses, pretraining, training, turns
+from anonrep.data.dataset import Dataset
 from anonrep.game import GameConfig, collapse
-from anonrep.images import to_tensor
 from anonrep.networks import Players
 from anonrep.pretraining import reconstruct
 from anonrep.training import play, prepare
 from anonrep.turns import Optimisers, update
+from anonrep.utils import images
+from anonrep.utils.images import to_tensor
 
 SIZE, PEOPLE = 8, 3
 NAMES = ("autoencoder", "discriminator", "private_classifier")
@@ -173,7 +174,7 @@ def test_mixed_precision_sees_the_same_losses_and_leaves_float32(monkeypatch, de
     rows = {}
     for enabled in (False, True):
         mixed = torch.autocast("cpu", torch.bfloat16, enabled=enabled)
-        monkeypatch.setattr("anonrep.precision.mixed_precision", lambda device, mixed=mixed: mixed)
+        monkeypatch.setattr("anonrep.utils.precision.mixed_precision", lambda device, mixed=mixed: mixed)
         players = fresh(GameConfig(**(TINY | departures)))
         rows[enabled] = turn(players, step=0, **departures)
         assert {weight.dtype for player in players for weight in player.parameters()} == {torch.float32}

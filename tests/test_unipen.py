@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonrep.unipen import TABLET, Digit, UnipenError, parse_unipen
+from anonrep.data.unipen import TABLET, Digit, UnipenError, parse_unipen
 
 GOOD = b""".INCLUDE        dene.doc
 

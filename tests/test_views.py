@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.dataset import Dataset
-from anonrep.images import blur, to_tensor
+from anonrep.data.dataset import Dataset
+from anonrep.methods.views import View, look_alikes, nearest_others, views
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
-from anonrep.seeds import seeded_initialisation
-from anonrep.views import View, look_alikes, nearest_others, views
+from anonrep.utils.images import blur, to_tensor
+from anonrep.utils.seeds import seeded_initialisation
 
 SIZE, PEOPLE, HIDDEN, FEATURES = 8, 4, 3, 256
 SIZES = {"train": 40, "validation": 16, "test": 16}

@@ -9,9 +9,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from anonrep.code_encoder import CodeEncoder, features, load_encoder, save_encoder
-from anonrep.network_attacker import NetworkAttacker
-from anonrep.weights import digest, load_weights, save_weights
+from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.methods.code_encoder import CodeEncoder, features, load_encoder, save_encoder
+from anonrep.utils.weights import digest, load_weights, save_weights
 
 WEIGHTS = {
     "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from anonrep import workspace
-from anonrep.files import CannotWrite
+from anonrep.pipeline import workspace
+from anonrep.utils.files import CannotWrite
 
 
 @pytest.fixture

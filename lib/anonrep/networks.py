@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from anonrep.seeds import seeded_initialisation
+from anonrep.utils.seeds import seeded_initialisation
 
 
 def _halved(size: int) -> int:

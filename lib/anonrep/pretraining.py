@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from anonrep.game import GameConfig
-from anonrep.images import to_bytes, to_float
-from anonrep.precision import fast, mixed_precision
-from anonrep.seeds import torch_generator
+from anonrep.utils.images import to_bytes, to_float
+from anonrep.utils.precision import fast, mixed_precision
+from anonrep.utils.seeds import torch_generator
 
 
 def batches(n: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

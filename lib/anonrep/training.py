@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from anonrep.dataset import Dataset
+from anonrep.data.dataset import Dataset
 from anonrep.game import GameConfig, collapse
-from anonrep.images import spread, to_bytes, to_float
 from anonrep.networks import Players
 from anonrep.pretraining import batches, mean_row, pretrain_autoencoder, reconstruct
-from anonrep.seeds import torch_generator
 from anonrep.turns import Optimisers, moved_parameters, private_turn, update
+from anonrep.utils.images import spread, to_bytes, to_float
+from anonrep.utils.seeds import torch_generator
 
 
 @dataclass

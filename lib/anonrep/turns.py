@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from anonrep import losses
 from anonrep.game import GameConfig
-from anonrep.images import blur
 from anonrep.networks import Players
-from anonrep.precision import fast
+from anonrep.utils.images import blur
+from anonrep.utils.precision import fast
 
 R1_EVERY = 16  # steps between two R1 penalties, as Karras et al. (2020): its double gradient is dear
 BETAS = (0.5, 0.999)  # Adam's, as GANs use them (Radford et al., 2016)

@@ -1,0 +1,168 @@
+"""What can still be read from a release: fresh attackers, tuned on validation, reported on test with intervals."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+from tqdm import tqdm
+
+from anonrep.data.dataset import SPLITS, Dataset
+from anonrep.evaluation.attackers import Suite
+from anonrep.evaluation.code_table import deal
+from anonrep.evaluation.information import information_bounds
+from anonrep.evaluation.intervals import wilson
+from anonrep.utils.seeds import numpy_generator
+
+Labelled = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W) and labels (N,)
+TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+DOUBTS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)  # shares of a blind guess mixed in; 1 is a blind guess
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attacker of the suite, after tuning: what it believes of every image.
+
+    classes, prior    (C,), all labels of the training images, and their shares
+    validation, test  float64 (n, C): probabilities, calibrated on validation; rows sum to 1
+    candidates        how many were tried
+    learned_from      how many training images it learned from; of a committee's members the most
+    """
+
+    attacker: str
+    classes: np.ndarray
+    prior: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    candidates: int
+    learned_from: int
+
+    def on(self, index: np.ndarray | slice) -> "Attack":
+        """The same attacker on some of the test images."""
+        return replace(self, test=self.test[index])
+
+
+def task_labels(data: Dataset, task: str) -> np.ndarray:
+    """The labels (N,) of the private task or of a named attribute."""
+    columns = {data.provenance["private"]: data.z, **data.attributes}
+    if task not in columns:
+        raise KeyError(f"no task {task!r}: the data set has {sorted(columns)}")
+    return columns[task]
+
+
+def parts(release: Dataset, labels: np.ndarray) -> list[Labelled]:
+    """Images and labels of training, validation and test, for `attack`."""
+    masks = (release.split == index for index in range(len(SPLITS)))
+    return [(release.images[mask], labels[mask]) for mask in masks]
+
+
+def attack(attackers: Suite, train: Labelled, validation: Labelled, test: Labelled, what: str = "") -> list[Attack]:
+    """Fit every candidate on `train`, choose and calibrate on `validation`, apply to `test`.
+
+    The last attack is the committee's: the mean of what the best attackers believe, as many of them as do best on
+    validation. `test`'s labels are never looked at.
+    """
+    classes, counts = np.unique(train[1], return_counts=True)
+    prior, found = counts / len(train[1]), []
+    for name, candidates in tqdm(attackers.items(), desc=f"attackers {what}", mininterval=10):
+        fitted = (clone(candidate).fit(*train) for candidate in candidates)
+        tried = [(one, _probabilities(one, validation[0], classes)) for one in fitted]
+        best, believed = max(tried, key=lambda pair: _accuracy(pair[1], classes, validation[1]))
+        sharpen = _calibration(believed, classes, validation[1])
+        beliefs = sharpen(believed), sharpen(_probabilities(best, test[0], classes))
+        learned_from = getattr(best, "learned_from_", len(train[1]))
+        found.append(Attack(name, classes, prior, *beliefs, len(candidates), learned_from))
+    return [*found, _committee(found, validation[1])]
+
+
+def _probabilities(attacker, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """float64 (N, C); a class that the attacker has not seen has probability 0.
+
+    Each different image is looked at once: a release of fixed pictures has few.
+    """
+    places: dict[bytes, int] = {}
+    which = np.array([places.setdefault(image.tobytes(), len(places)) for image in images])
+    first = np.unique(which, return_index=True)[1]
+    probabilities = np.zeros((len(first), len(classes)))
+    probabilities[:, np.searchsorted(classes, attacker.classes_)] = attacker.predict_proba(images[first])
+    return probabilities[which]
+
+
+def _accuracy(probabilities: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(classes[probabilities.argmax(1)] == labels))
+
+
+def _calibration(probabilities: np.ndarray, classes: np.ndarray, labels: np.ndarray):
+    """Temperature scaling (Guo et al., 2017), and doubt: the likeliest class stays the likeliest."""
+
+    def at(temperature: float, doubt: float, p: np.ndarray) -> np.ndarray:
+        return (1 - doubt) * softmax(np.log(p + 1e-6) / temperature, axis=1) + doubt / p.shape[1]
+
+    known = np.isin(labels, classes)  # of a label that no training image has, nothing can be learned
+    options = list(product(TEMPERATURES, DOUBTS))
+    costs = [log_loss(labels[known], at(*option, probabilities[known]), labels=classes) for option in options]
+    temperature, doubt = options[int(np.argmin(costs))]
+    # A doubt of 1 would make all classes equally likely, and the attacker's choice with them: almost 1 keeps it.
+    return lambda p: at(temperature, min(doubt, 1 - 1e-6), p)
+
+
+def _committee(members: Sequence[Attack], labels: np.ndarray) -> Attack:
+    classes, prior = members[0].classes, members[0].prior
+    ranked = sorted(members, key=lambda one: _accuracy(one.validation, classes, labels), reverse=True)
+    means = [np.mean([one.validation for one in ranked[:size]], axis=0) for size in range(2, len(ranked) + 1)]
+    if not means:
+        return replace(ranked[0], attacker="committee", candidates=1)
+    size = 2 + int(np.argmax([_accuracy(mean, classes, labels) for mean in means]))
+    test = np.mean([one.test for one in ranked[:size]], axis=0)
+    learned_from = max(one.learned_from for one in ranked[:size])
+    return Attack("committee", classes, prior, means[size - 2], test, len(means), learned_from)
+
+
+def attack_rows(
+    attacks: Sequence[Attack], labels: np.ndarray, *, images: Iterable[int] = (1,), seed: int = 0
+) -> list[dict]:
+    """What the attacks on test images with these true `labels` (n,) come to: a row an attacker and number m of images.
+
+    attacker      its name
+    m             how many images of the same unknown person it holds; it adds up what it believes of each (naive Bayes)
+    accuracy      over n groups of m images; each person's are dealt at random into groups, a rest of fewer is left out
+    low, high     Wilson, simultaneous: all attackers' intervals hold together at 95 % (Bonferroni)
+    n             groups; for m = 1 images
+    attackers     how many were set on the release
+    candidates    how many of this one were tried on validation
+    learned_from  how many training images it learned from; `attackers.AtMost` limits some
+    and, for m = 1, what `information.information_bounds` says
+    """
+    rows = []
+    for m in images:
+        groups = deal(labels, m, numpy_generator(seed, "groups", m))
+        if not len(groups):
+            continue
+        for one in attacks:
+            beliefs = np.log(one.test)[groups].sum(1) - (m - 1) * np.log(one.prior)
+            hits, n = int(np.sum(one.classes[beliefs.argmax(1)] == labels[groups[:, 0]])), len(groups)
+            low, high = wilson(hits, n, simultaneous=len(attacks))
+            row = {"attacker": one.attacker, "m": m, "accuracy": hits / n, "low": low, "high": high, "n": n}
+            row |= {"attackers": len(attacks), "candidates": one.candidates, "learned_from": one.learned_from}
+            if m == 1:
+                row |= information_bounds(one.test, one.classes, labels, error=1 - low)
+            rows.append(row)
+    return rows
+
+
+def assess(
+    release: Dataset, task: str, attackers: Suite, *, permute: int | None = None, images: Iterable[int] = (1,)
+) -> list[dict]:
+    """Set every attacker, and their committee, on a release: `attack_rows`, led by the task.
+
+    With `permute`, a seed, the labels are shuffled over all images first: the control that must come out at chance.
+    """
+    labels = task_labels(release, task)
+    if permute is not None:
+        labels = numpy_generator(permute, "permuted labels", task).permutation(labels)
+    train, validation, test = parts(release, labels)
+    attacks = attack(attackers, train, validation, test, f"on {task}")
+    return [{"task": task, **row} for row in attack_rows(attacks, test[1], images=images)]

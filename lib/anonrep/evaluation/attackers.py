@@ -1,0 +1,146 @@
+"""Attackers: classifiers trained afresh on released images with the true labels, after the game is over.
+
+Each follows scikit-learn's estimator conventions on uint8 images: `fit(images (N, H, W), labels (N,))` and
+`predict_proba(images)`, float (N, classes) in the order of `classes_`. An attacker is a list of candidates that differ
+in their tuning; `assessment.attack` picks one on validation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+
+import numpy as np
+from scipy.special import softmax
+from skimage.transform import resize_local_mean
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
+
+from anonrep.evaluation.network_attacker import NetworkAttacker, large_network, perceptron
+from anonrep.utils.seeds import numpy_generator
+
+Suite = Mapping[str, Sequence[BaseEstimator]]
+FEW = ("neighbours", "trees", "svm", "cnn")  # one of each kind, for where the whole suite would take too long
+PAPERS = ("cnn",)  # the paper's own assessment
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the attackers and the judges of naturalness work."""
+
+    network_epochs: int = 16  # of the attackers `cnn` and `mlp`
+    large_epochs: int = 24  # of the attacker `cnn_large`, which takes longer than all the others together
+    trees: int = 200
+    rounds: int = 20  # of the boosted trees
+    pairwise_images: int = 6000  # that `neighbours` and `svm`, which compare images in pairs, learn from at most
+    reader_epochs: int = 16  # of the network, trained on raw images, that reads the released ones
+    two_sample_epochs: int = 4  # of the network that tells real from released images
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name == "large_epochs" else 1  # 0: without that attacker
+            if type(value) is not int or value < least:
+                raise ValueError(f"{field.name} is {value!r}; expected a whole number from {least}")
+
+
+def suite(effort: Effort, *, seed: int, device: str = "cpu") -> Suite:
+    """The attackers by name, each with the candidates that validation chooses from.
+
+    `cnn` is the paper's own kind of assessment network; the others are there because an adversarial game may hide the
+    label from networks like its own and not from these. A further attacker is one more entry. The last of every
+    assessment, the committee of the others, is made by `assessment.attack`.
+    """
+    network = {"seed": seed, "device": device}
+    few = partial(AtMost, most=effort.pairwise_images, seed=seed)
+    large = NetworkAttacker(
+        large_network, epochs=effort.large_epochs, batch=256, rate=8e-3, augment=0.09, smoothing=0.1, **network
+    )
+    boosted = HistGradientBoostingClassifier(
+        max_iter=effort.rounds, max_leaf_nodes=31, max_bins=63, early_stopping=False, random_state=seed
+    )
+    return {
+        "majority": [on_pixels(DummyClassifier(strategy="prior"))],
+        "logistic": [on_pixels(LogisticRegression(C=c, max_iter=200)) for c in (0.1, 1)],
+        "neighbours": [few(on_pixels(KNeighborsClassifier(k, weights="distance"))) for k in (1, 5, 15)],
+        "trees": [on_pixels(ExtraTreesClassifier(effort.trees, min_samples_leaf=2, random_state=seed))],
+        "boosted": [make_pipeline(FunctionTransformer(coarse), boosted)],
+        "svm": [few(on_pixels(SupportVectors(gamma))) for gamma in (0.02, 0.05)],
+        "mlp": [NetworkAttacker(perceptron, epochs=2 * effort.network_epochs, rate=2e-3, **network)],
+        "cnn": [NetworkAttacker(epochs=effort.network_epochs, **network)],
+        **({"cnn_large": [large]} if effort.large_epochs else {}),
+    }
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W) to float32 rows (N, H * W) in [0, 1]."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255
+
+
+def coarse(images: np.ndarray, size: int = 10) -> np.ndarray:
+    """Means over a grid of `size` x `size`, rows: on all pixels, a tree a round and class would take too long."""
+    return resize_local_mean(images, (len(images), size, size), preserve_range=True).reshape(len(images), -1)
+
+
+def on_pixels(estimator: BaseEstimator) -> BaseEstimator:
+    """A scikit-learn classifier that is handed images."""
+    return make_pipeline(FunctionTransformer(pixels), estimator)
+
+
+class AtMost(ClassifierMixin, BaseEstimator):
+    """An attacker that learns from at most `most` images, drawn at random with `seed`, each label once at least.
+
+    For those whose time and memory grow with the square of the number of images. Where there are no more than `most`,
+    it is the attacker itself. `learned_from_` is from how many it learned.
+    """
+
+    def __init__(self, attacker: BaseEstimator, most: int, seed: int) -> None:
+        self.attacker, self.most, self.seed = attacker, most, seed
+
+    def fit(self, images: np.ndarray, labels: np.ndarray) -> "AtMost":
+        drawn = numpy_generator(self.seed, "at most").permutation(len(labels))
+        once = drawn[np.unique(labels[drawn], return_index=True)[1]]
+        others = drawn[~np.isin(drawn, once)]
+        chosen = np.sort(np.concatenate([once, others])[: self.most])
+        self.attacker_ = clone(self.attacker).fit(images[chosen], labels[chosen])
+        self.classes_, self.learned_from_ = self.attacker_.classes_, len(chosen)
+        return self
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """The attacker's."""
+        return self.attacker_.predict_proba(images)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The attacker's, (N,)."""
+        return self.attacker_.predict(images)
+
+
+class SupportVectors(ClassifierMixin, BaseEstimator):
+    """A support vector machine with the radial kernel exp(-gamma |x - y|^2), one against one.
+
+    The kernel is computed as a matrix product, twice as fast as within libsvm. Its probabilities are the softmax of the
+    votes; `assessment.attack` calibrates them like everybody's.
+    """
+
+    def __init__(self, gamma: float, C: float = 10.0) -> None:
+        self.gamma, self.C = gamma, C
+
+    def fit(self, x: np.ndarray, labels: np.ndarray) -> "SupportVectors":
+        self.machine_ = SVC(C=self.C, kernel=partial(rbf_kernel, gamma=self.gamma)).fit(x, labels)
+        self.classes_ = self.machine_.classes_
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """float64 (N, classes)."""
+        votes = self.machine_.decision_function(x)
+        return softmax(votes if votes.ndim == 2 else np.stack([-votes, votes], axis=1), axis=1)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The label with most votes, (N,)."""
+        return self.classes_[self.predict_proba(x).argmax(1)]

@@ -1,0 +1,197 @@
+"""Releases that show one of K fixed pictures, learned without an adversary: what the finite release is compared with.
+
+All are fitted to training images alone and then applied to every image. k-means and medoids see no label at all;
+substitution sees which training images are the target's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
+from sklearn.cluster import KMeans
+from sklearn.metrics import pairwise_distances_argmin
+from tqdm import tqdm
+
+from anonrep.data.dataset import Dataset
+from anonrep.utils.files import read_arrays, write_arrays
+from anonrep.utils.seeds import subseed
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """K pictures, and which of them each image of a data set becomes.
+
+    images  uint8 (K, H, W), the pictures that may be released
+    codes   int64 (N,), 0 ... K - 1, in the order of the data set's images
+    """
+
+    images: np.ndarray
+    codes: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 3:
+            raise ValueError(f"pictures are {self.images.dtype} {self.images.shape}; expected uint8 (K, H, W)")
+        if self.codes.dtype != np.int64 or self.codes.ndim != 1:
+            raise ValueError(f"codes are {self.codes.dtype} {self.codes.shape}; expected int64 (N,)")
+        if len(self.codes) and not 0 <= self.codes.min() <= self.codes.max() < len(self):
+            found = f"{self.codes.min()} to {self.codes.max()}"
+            raise ValueError(f"codes run from {found} beside {len(self)} pictures; expected 0 to {len(self) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many images become each picture: int64 (K,), sums to N."""
+        return np.bincount(self.codes, minlength=len(self))
+
+    @property
+    def used(self) -> int:
+        """How many of the K pictures at least one image becomes."""
+        return int(np.count_nonzero(self.counts))
+
+    def release(self) -> np.ndarray:
+        """What is released for each image: uint8 (N, H, W), for `Dataset.released`."""
+        return self.images[self.codes]
+
+    def save(self, path: str | Path, provenance: Mapping) -> None:
+        """Write one npz without pickle; the same codebook gives the same bytes. `provenance`: of the images shown."""
+        write_arrays(path, provenance, images=self.images, codes=self.codes)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Codebook":
+        """Read what `save` wrote; a missing or damaged file is named."""
+        return read_arrays(path, "codebook", lambda arrays: cls(arrays["images"], arrays["codes"]))
+
+
+def kmeans_codes(
+    features_train: np.ndarray, features_all: np.ndarray, k: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and centroids of k-means (Lloyd, 1982), fitted to the training images' features, the best of ten starts.
+
+    Features are float (N, d), for instance an autoencoder's hidden layer. Returns the nearest centroid of each row of
+    `features_all`, int64 (N,), and the centroids, (k, d); decoded to images, they make a `Codebook` with the codes.
+    """
+    kmeans = KMeans(k, n_init=10, random_state=subseed(seed, "k-means")).fit(features_train)
+    return kmeans.predict(features_all).astype(np.int64), kmeans.cluster_centers_
+
+
+def second_codes(codes: np.ndarray, features: np.ndarray, train: np.ndarray, parts: int, seed: int) -> np.ndarray:
+    """Pairs of a given code and a second one for what the first leaves: int64 (N,), numbered anew from 0.
+
+    The second code, one of `parts`, is shared by all first codes: k-means of the features, (N, d), minus their mean
+    over the training images of the first code; so that it can hold what all of them vary in, a slant for instance. A
+    pair that no training image (mask `train`, (N,)) has gives way to the commonest of its first code.
+    """
+    n = int(codes.max()) + 1
+    centres = np.stack([features[train & (codes == code)].mean(0) for code in range(n)])
+    second, _ = kmeans_codes((features - centres[codes])[train], features - centres[codes], parts, seed)
+    counts = np.bincount((codes * parts + second)[train], minlength=n * parts).reshape(n, parts)
+    second = np.where(counts[codes, second] > 0, second, counts.argmax(1)[codes])
+    return np.searchsorted(np.flatnonzero(counts), codes * parts + second).astype(np.int64)
+
+
+def medoids(dataset: Dataset, features: np.ndarray, k: int, seed: int) -> Codebook:
+    """The clusters of `kmeans_codes`, each shown as the training image nearest its centroid.
+
+    Beware: the pictures are real images of real people, and the release discloses those k images whole. `features` are
+    float (N, d), a row for each image of `dataset`; distances are theirs.
+    """
+    if len(features) != len(dataset):
+        raise ValueError(f"{len(features)} rows of features beside {len(dataset)} images; expected one an image")
+    train = dataset.split == 0
+    codes, centroids = kmeans_codes(features[train], features, k, seed)
+    nearest = pairwise_distances_argmin(centroids, features[train])
+    return Codebook(dataset.images[train][nearest], codes)
+
+
+def substitution_codebook(raw: Dataset, images: np.ndarray, target: int, *, memory_mb: float = 512) -> Codebook:
+    """Each image replaced by the nearest real training image of the person `target` (paper, Section 3).
+
+    `images`, uint8 (N, H, W), are what gets replaced: in the paper the outputs of an autoencoder, `raw.images` for
+    substitution by itself. Beware: the pictures are the target's real images, disclosed whole, unless the target is an
+    artificial person (the paper's remark). Raises ValueError when the target has no training image.
+    """
+    train = raw.subset("train")
+    templates = train.images[train.z == target]
+    if not len(templates):
+        raise ValueError(f"no training image of private label {target}; expected one of {np.unique(train.z).tolist()}")
+    return Codebook(templates, substitute(images, templates, memory_mb=memory_mb))
+
+
+def shown_as(codebook: Codebook, raw: Dataset, target: int) -> Codebook:
+    """The same codes, each picture replaced by the nearest real training image of the person `target`.
+
+    What the codes tell about the person shown does not change. Beware: as in `substitution_codebook`.
+    """
+    nearest = substitution_codebook(raw, codebook.images, target)
+    return Codebook(nearest.release(), codebook.codes)
+
+
+def substitute(images: np.ndarray, templates: np.ndarray, *, memory_mb: float = 512) -> np.ndarray:
+    """Which template is nearest each image in Euclidean distance over the pixels: int64 (N,), exact.
+
+    images     uint8 (N, H, W)
+    templates  uint8 (T, H, W); of several equally near the first counts
+    memory_mb  megabytes to work in; the templates alone take 8 T H W bytes of them
+
+    |x - t|^2 = |x|^2 + |t|^2 - 2 x.t, where |x|^2 is the same for all templates. In float64 products of whole numbers
+    and their sums are exact below 2^53, in whichever order BLAS adds them; float32 is exact to 2^24 only, which 17 x 17
+    bright pixels exceed.
+    """
+    _check_same_size(images, templates)
+    rows = _rows(templates)
+    lengths = np.einsum("td,td->t", rows, rows)
+    rows *= -2
+    batch = int((memory_mb * 1e6 - rows.nbytes) // (8 * sum(rows.shape)))
+    if batch < 1:
+        least = (rows.nbytes + 8 * sum(rows.shape)) / 1e6
+        raise ValueError(f"memory_mb is {memory_mb}; {len(templates)} templates need at least {least:.3g}")
+    starts = tqdm(range(0, len(images), batch), desc="substitution", mininterval=10)
+    nearest = [_nearest(images[start : start + batch], rows, lengths) for start in starts]
+    return np.concatenate([np.empty(0, np.int64), *nearest])
+
+
+def _check_same_size(images: np.ndarray, templates: np.ndarray) -> None:
+    for name, value in (("images", images), ("templates", templates)):
+        if value.dtype != np.uint8 or value.ndim != 3:
+            raise ValueError(f"{name} are {value.dtype} {value.shape}; expected uint8 (number, H, W)")
+    if images.shape[1:] != templates.shape[1:] or not len(templates):
+        raise ValueError(f"templates {templates.shape} for images {images.shape}; expected one or more of their size")
+
+
+def _nearest(images: np.ndarray, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """For one batch; `rows` are the templates times -2. A function, so that its distances are freed before the next."""
+    distances = _rows(images) @ rows.T
+    distances += lengths
+    return distances.argmin(1)
+
+
+def _rows(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W) to whole numbers in float64 (N, H * W)."""
+    return images.reshape(len(images), -1).astype(np.float64)
+
+
+def ordered(images: np.ndarray) -> np.ndarray:
+    """An order that puts like pictures side by side: int64 (K,), for images uint8 (K, H, W).
+
+    The leaves of a tree of average linkage over pixel distances, turned so that neighbours are as near as the tree
+    allows (Bar-Joseph, Gifford and Jaakkola, 2001). For hundreds of pictures, not for thousands.
+    """
+    if len(images) < 2:
+        return np.arange(len(images))
+    return leaves_list(linkage(_rows(images), "average", optimal_ordering=True)).astype(np.int64)
+
+
+def usage(codes: np.ndarray, z: np.ndarray, n_codes: int, n_private: int) -> np.ndarray:
+    """How each person's images are spread over the codes: float64 (K, |Z|), shares; a column sums to 1.
+
+    Equal columns tell nothing about who is shown. A person without images has a column of zeros.
+    """
+    for name, values, n in (("codes", codes, n_codes), ("private labels", z, n_private)):
+        if len(values) and not 0 <= values.min() <= values.max() < n:
+            raise ValueError(f"{name} run from {values.min()} to {values.max()}; expected 0 to {n - 1}")
+    table = np.bincount(codes * n_private + z, minlength=n_codes * n_private).reshape(n_codes, n_private)
+    return table / np.maximum(table.sum(0), 1)

@@ -1,0 +1,119 @@
+"""Content: what an image shows beyond who is shown, in coordinates learned without a label for it.
+
+Two things are known of images that are frames of clips: who is in them, and which clip each is from. Content is what
+differs among one person's clips and stays within a clip: on faces, above all, the expression. Head, gaze and light move
+within a clip and drop out. From that come look-alikes by other people, which a finite release is learned from
+(`finite`), and for each image the one by a target that should stand for it (`matches`).
+"""
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from anonrep.data.dataset import Dataset
+from anonrep.methods.gradients import OrientedGradients
+from anonrep.methods.views import View, nearest_others
+from anonrep.utils.images import blur, jitter, to_tensor
+from anonrep.utils.seeds import subseed
+
+PRINCIPAL = 200  # directions of features that are looked at; edges have thousands, most of them empty
+PAPER = 0.6  # grey around a face, in [0, 1]: what a moved image shows at its edge
+
+
+@torch.no_grad()
+def edges(images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
+    """`OrientedGradients` of uint8 (N, H, W): float32 (N, F)."""
+    look = OrientedGradients()
+    return torch.cat([look(part) for part in to_tensor(images, device).split(500)]).cpu().numpy()
+
+
+def by_person(features: np.ndarray, z: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Features (N, F) minus their person's mean, over their spread; both from the images of the mask `train` (N,)."""
+    found = np.empty_like(features)
+    for person in np.unique(z):
+        mine = z == person
+        known = features[mine & train]
+        if not len(known):
+            raise ValueError(f"no training image of private label {person}: nothing is known of what it usually shows")
+        found[mine] = (features[mine] - known.mean(0)) / (known.std(0) + 0.01)  # an edge that is never there: no noise
+    return found
+
+
+def content(data: Dataset, clips: np.ndarray, *, dimensions: int = 15, seed: int = 0) -> np.ndarray:
+    """Coordinates of content, float64 (N, dimensions); their mean square norm over training images is 1.
+
+    clips  int64 (N,), consecutive frames of one person; of the training images alone are they looked at
+
+    Linear discriminants (Fisher, 1936) with clips for classes: directions in which the clips of a person differ most,
+    measured by how much frames of a clip do. An image is compared with its own person's others (`by_person`), so that
+    who it is has no coordinate.
+    """
+    train = data.split == 0
+    features = by_person(edges(data.images), data.z, train)
+    clip = np.unique(clips, return_inverse=True)[1]
+    known = train & (np.bincount(clip, weights=train)[clip] > 1)  # one frame does not say what its clip keeps
+    principal = PCA(min(PRINCIPAL, *(n - 1 for n in features[known].shape)), random_state=subseed(seed, "content"))
+    discriminant = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.01, n_components=dimensions)
+    found = make_pipeline(principal, discriminant).fit(features[known], clips[known]).transform(features)
+    return found / np.sqrt(np.square(found[train]).sum(1).mean())
+
+
+def content_views(
+    data: Dataset, coordinates: np.ndarray, *, copies: int, strength: float, neighbours: int, generator: torch.Generator
+) -> dict[str, View]:
+    """The views "train" and "validation" that a finite encoder on `OrientedGradients` is learned from.
+
+    `coordinates`: of `content`; what is to be kept, and where look-alikes are looked for. `strength` of
+    `images.jitter`. Test images are not looked at.
+    """
+    look, found = OrientedGradients(), {}
+    for index, name in enumerate(("train", "validation")):
+        part = data.split == index
+        x, z = to_tensor(data.images[part]), torch.from_numpy(data.z[part])
+        hidden = torch.from_numpy(coordinates[part]).float()
+        moved = [jitter(x - PAPER, generator, strength) + PAPER for _ in range(copies)]
+        with torch.no_grad():
+            seen = torch.stack([torch.cat([look(some) for some in copy.split(500)]) for copy in moved])
+        one_hot = nn.functional.one_hot(z, data.n_private).float()
+        found[name] = View(seen, hidden, one_hot, nearest_others(hidden, z, neighbours))
+    return found
+
+
+def matches(data: Dataset, coordinates: np.ndarray, target: int, *, pose: float = 0.3) -> np.ndarray:
+    """For each training image the one of `target`'s that should stand for it: int64 (n,), places among the target's.
+
+    Alike in content and, weighted by `pose`, in how head and light depart from the person's mean, in blurred pixels. Of
+    each person every image of the target gets its equal share, give or take one (an assignment; Kuhn, 1955), so that
+    which one it is tells next to nothing about the person, on training images: else some would stand for one alone.
+    """
+    train = data.split == 0
+    z, coordinates = data.z[train], coordinates[train]
+    rows = blur(to_tensor(data.images[train]), 5)[..., ::2, ::2].flatten(1).numpy()
+    rows = rows - np.stack([rows[z == person].mean(0) for person in range(data.n_private)])[z]
+    own, found = np.flatnonzero(z == target), np.empty(len(z), np.int64)
+    if not len(own):
+        raise ValueError(f"no training image of private label {target}; expected one of {np.unique(z).tolist()}")
+    for person in np.unique(z):
+        mine = np.flatnonzero(z == person)
+        costs = (cdist(part[mine], part[own], "sqeuclidean") for part in (coordinates, rows))
+        cost = sum(weight * one / (np.median(one) or 1) for weight, one in zip((1, pose), costs, strict=True))
+        places = np.tile(cost, -(-len(mine) // len(own)))
+        places[:, -len(own) :] += len(mine) * cost.max()  # the last share is for those who find no place in the others
+        row, column = linear_sum_assignment(places)
+        found[mine[row]] = column % len(own)
+    return found
+
+
+def pictures(coordinates: np.ndarray, codes: np.ndarray, templates: np.ndarray) -> np.ndarray:
+    """Which of a target's images shows each code best: int64 (K,), places among `templates`.
+
+    The nearest to the mean content of the code's images. `coordinates`: (n, d), `codes`: (n,), each of 0 ... K - 1 at
+    least once; `templates`: (T, d), the content of the target's images.
+    """
+    centres = np.stack([coordinates[codes == code].mean(0) for code in range(codes.max() + 1)])
+    return cdist(centres, templates).argmin(1)

@@ -1,0 +1,156 @@
+r"""The finite release: eq. (5) of the paper as it stands, with no adversary and no surrogate.
+
+.. math:: \min \; \text{fidelity} + \lambda\, I(Z; \hat X)
+
+The paper turns to a surrogate because the posterior of z given an image cannot be computed. It can if a release shows
+one of K fixed pictures: the posterior is then a table, and I(Z; K) a sum over that table (`losses.mutual_information`).
+What is released is a function of the code, so that I(Z; X_hat) <= I(Z; K) (data processing). Estimated from n images,
+I(Z; K) comes out too large by about (K-1)(|Z|-1) / (2n) nats: what is minimised errs on the safe side, and what is
+*claimed* comes from `certificate`, on other images.
+
+Fidelity says what a code should keep, with no label but z. It is the sum of three terms (`objective`):
+
+distortion    of the image, in the whitened hidden layer of the autoencoder of phases (i) and (ii);
+disagreement  an image and a look-alike *by another person*, each moved a little, should have the same code: what two
+              people draw alike is what they share. This is where "everything but z" comes from;
+idleness      log K - H(K): a code that nobody gets keeps nothing.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from anonrep.data.dataset import Dataset
+from anonrep.losses import mutual_information, negative_entropy
+from anonrep.methods.code_encoder import CodeEncoder
+from anonrep.methods.views import View, views
+from anonrep.networks import Autoencoder
+from anonrep.utils.precision import fast
+from anonrep.utils.seeds import seeded_initialisation, torch_generator
+
+RISE = 0.1  # the share of the steps after which lambda starts to grow
+
+
+@dataclass(frozen=True)
+class FiniteConfig:
+    """Every number of the finite release."""
+
+    codes: int = 20  # K at the start; a code that no training image has at the end is dropped
+    units: int = 128  # of the encoder's two hidden layers
+    steps: int = 450
+    batch: int = 1000  # large: the table has K |Z| cells to fill
+    rate: float = 4e-3  # the top of Adam's one-cycle schedule
+    temperature: float = 0.5  # of the soft codes at the end, from 1 at the start: the release will be hard
+    restarts: int = 4  # the one with the best objective on validation is kept
+    neighbours: int = 5  # look-alikes an image, one of which is drawn at each step
+    blur: int = 5  # width in pixels of the box that images are blurred by before they are compared
+    jitter: float = 0.15  # how far images are moved (images.jitter)
+    copies: int = 10  # moved copies of each image to draw from
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise TypeError(f"{field.name} is {value!r}; expected a {kind.__name__}")
+            least = {"codes": 2, "batch": 2, "jitter": 0}.get(field.name, 1 if kind is int else 1e-6)
+            if not least <= value < math.inf:
+                raise ValueError(f"{field.name} is {value}; expected at least {least:g}")
+        if self.blur % 2 == 0:
+            raise ValueError(f"blur is {self.blur}; expected an odd number of pixels, 1 for no blur")
+
+
+def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float) -> tuple[Tensor, dict[str, float]]:
+    r"""Eq. (5) for soft codes, and its terms by name.
+
+    .. math:: \frac1n \sum_{ik} p_{ik} |h_i - c_k|^2 - \frac1n \sum_i \log \sum_k p_{ik} q_{ik} + \log K - H(K)
+              + \lambda I(Z; K)
+
+    `p`: (B, K), the codes' probabilities for images with the whitened hidden layer `hidden` (B, d) and the private
+    label `one_hot` (B, |Z|); `q`: (B, K), for their look-alikes. c_k, the mean of h weighted by p, is the best centre
+    there is. Nats; the distortion is a share of the variance.
+    """
+    centres = (p.T @ hidden) / p.sum(0).clamp_min(1e-3)[:, None]
+    distances = hidden.square().sum(1, keepdim=True) - 2 * hidden @ centres.T + centres.square().sum(1)
+    share = (p + q).mean(0) / 2
+    terms = {
+        "distortion": (p * distances).sum(1).mean(),
+        "disagreement": -(p * q).sum(1).clamp_min(1e-6).log().mean(),
+        "idleness": math.log(p.shape[1]) + negative_entropy(share),
+        "information": mutual_information(one_hot.T @ p / len(p)),
+    }
+    fidelity = terms["distortion"] + terms["disagreement"] + terms["idleness"]
+    return fidelity + lam * terms["information"], {name: float(value.detach()) for name, value in terms.items()}
+
+
+def prepare(autoencoder: Autoencoder, data: Dataset, config: FiniteConfig, seed: int) -> dict[str, View]:
+    """What every lambda and number of codes is learned on (`views.views`)."""
+    how = {"copies": config.copies, "strength": config.jitter, "neighbours": config.neighbours, "width": config.blur}
+    return views(autoencoder, data, **how, generator=torch_generator(seed, "finite views"))
+
+
+def _soft_codes(encoder: CodeEncoder, view: View, index: Tensor, temperature: float, generator: torch.Generator):
+    """p and q of `objective` for the images at `index` and a look-alike of each, both from moved copies."""
+    n, sizes = len(index), (len(view.copies), len(view.copies), view.look_alikes.shape[1])
+    one, two, which = (torch.randint(size, (n,), generator=generator).to(index.device) for size in sizes)
+    features = view.copies[one, index], view.copies[two, view.look_alikes[index, which]]
+    return [(fast(encoder.head, part) / temperature).softmax(1) for part in features]
+
+
+def train(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, generator: torch.Generator) -> list[dict]:
+    """Minimise `objective` over the encoder's head, in place; a row every ten steps.
+
+    Lambda grows from 0 to `lam` while the temperature falls: codes form first and then merge, one by one, as privacy
+    gets its price. Where it is paid from the start, they never form.
+    """
+    optimiser = torch.optim.Adam(encoder.head.parameters(), lr=config.rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=config.steps + 1, pct_start=0.1)
+    history, n = [], len(view.hidden)
+    encoder.train()
+    for step in range(config.steps):
+        done = step / config.steps
+        price = lam * max(0.0, (done - RISE) / (1 - RISE))
+        index = torch.randperm(n, generator=generator)[: config.batch].to(view.hidden.device)
+        p, q = _soft_codes(encoder, view, index, config.temperature**done, generator)
+        loss, terms = objective(p, q, view.hidden[index], view.one_hot[index], price)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 10 == 0:
+            history.append({"step": step, "price": price, **terms})
+    encoder.eval()
+    return history
+
+
+@torch.no_grad()
+def judge(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, generator: torch.Generator) -> dict:
+    """The objective at the full price, and its terms, on images that the encoder was not trained on."""
+    index = torch.arange(len(view.hidden), device=view.hidden.device)
+    p, q = _soft_codes(encoder, view, index, config.temperature, generator)
+    loss, terms = objective(p, q, view.hidden, view.one_hot, lam)
+    return {"objective": float(loss), **terms}
+
+
+def learn(
+    features: nn.Module, seen: dict[str, View], lam: float, config: FiniteConfig, seed: int
+) -> tuple[CodeEncoder, list[dict], list[dict]]:
+    """An encoder for a finite release at one lambda: the best of `config.restarts` by the objective on validation.
+
+    `features`: what made the copies in `seen`. Training images and their private labels are learned from, validation
+    chooses. Returns the encoder, the history of all restarts (`train`) and a row a restart (`judge`; `chosen` says
+    which it is).
+    """
+    found, history, copies = [], [], seen["train"].copies
+    for restart in tqdm(range(config.restarts), desc=f"lambda {lam:g}, {config.codes} codes", mininterval=10):
+        name = (seed, "finite", f"{lam:g}", config.codes, restart)
+        with seeded_initialisation(*name):
+            encoder = CodeEncoder(features, copies.shape[2], config.codes, config.units).to(copies.device)
+        rows = train(encoder, seen["train"], lam, config, torch_generator(*name, "steps"))
+        history += [{"restart": restart, **row} for row in rows]
+        found.append((encoder, judge(encoder, seen["validation"], lam, config, torch_generator(*name, "judge"))))
+    best = min(range(len(found)), key=lambda restart: found[restart][1]["objective"])
+    restarts = [{"restart": i, **row, "chosen": i == best} for i, (_, row) in enumerate(found)]
+    return found[best][0], history, restarts

@@ -1,0 +1,87 @@
+"""What a finite encoder is trained on: an autoencoder's features of moved images, and each image's look-alikes."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from anonrep.data.dataset import Dataset
+from anonrep.networks import Autoencoder
+from anonrep.pretraining import encode
+from anonrep.utils.images import blur, jitter, to_tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """N images of one split.
+
+    copies       float32 (C, N, F), the features of the images moved a little, C times
+    hidden       float32 (N, d), the hidden layer, whitened; on training images its mean squared norm is 1
+    one_hot      float32 (N, |Z|), the private label
+    look_alikes  int64 (N, n), the nearest images by other people
+    """
+
+    copies: Tensor
+    hidden: Tensor
+    one_hot: Tensor
+    look_alikes: Tensor
+
+
+@torch.no_grad()
+def look_alikes(x: Tensor, z: Tensor, n: int, width: int) -> Tensor:
+    """The n nearest images by other people, int64 (N, n): Euclidean distance over pixels blurred by a box of `width`.
+
+    `x`: (N, 1, H, W), `z`: (N,). The blur lets a stroke lie a little off; of blurred pixels every second one a side is
+    enough. Raises ValueError where some image has fewer than n by others.
+    """
+    step = 2 if width > 1 else 1
+    return nearest_others(blur(x, width)[..., ::step, ::step].flatten(1), z, n)
+
+
+@torch.no_grad()
+def nearest_others(rows: Tensor, z: Tensor, n: int) -> Tensor:
+    """The n nearest rows, Euclidean, that have another label: int64 (N, n). `rows`: (N, d), `z`: (N,)."""
+    others = len(z) - int(z.bincount().max())
+    if others < n:
+        raise ValueError(f"{n} look-alikes by other people asked for; some of the {len(z)} images have {others}")
+    found = []
+    for part, own in zip(rows.split(1000), z.split(1000), strict=True):
+        distances = torch.cdist(part, rows).masked_fill_(own[:, None] == z, math.inf)
+        found.append(distances.topk(n, largest=False).indices)
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def views(
+    autoencoder: Autoencoder,
+    data: Dataset,
+    *,
+    copies: int,
+    strength: float,
+    neighbours: int,
+    width: int,
+    generator: torch.Generator,
+) -> dict[str, View]:
+    """The views "train" and "validation". `strength` of `images.jitter`; `neighbours` and `width` of `look_alikes`.
+
+    What is learned here, the whitening, is learned from training images. Test images are not looked at.
+    """
+    device, found = autoencoder.mean.weight.device, {}
+    centre = whiten = None
+    for name in ("train", "validation"):
+        part = data.subset(name)
+        x, z = to_tensor(part.images, device), torch.from_numpy(part.z).to(device)
+        hidden = encode(autoencoder, part.images, device)
+        if name == "train":
+            centre = hidden.mean(0)
+            _, scale, axes = torch.linalg.svd(hidden - centre, full_matrices=False)
+            whiten = axes.T / scale.clamp_min(1e-6) * math.sqrt(len(x) / len(scale))
+        moved = [jitter(x, generator, strength) for _ in range(copies)]
+        found[name] = View(
+            copies=torch.stack([torch.cat([autoencoder.encoder(some) for some in copy.split(1000)]) for copy in moved]),
+            hidden=(hidden - centre) @ whiten,
+            one_hot=nn.functional.one_hot(z, data.n_private).float(),
+            look_alikes=look_alikes(x, z, neighbours, width),
+        )
+    return found

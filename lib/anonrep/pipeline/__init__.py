@@ -1,0 +1,1 @@
+"""Parameters, notebooks as stages, the runner, working copies."""

@@ -1,0 +1,142 @@
+"""The audit of one trained model: what attackers reach on its own test images, and what no attacker exceeds.
+
+What is found are the facts of a privacy card (`privacy_card` lists them), written beside the model that they belong to.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from anonrep.data.dataset import SPLITS, Dataset
+from anonrep.evaluation.assessment import assess
+from anonrep.evaluation.attackers import Effort, Suite, suite
+from anonrep.evaluation.certificate import certify
+from anonrep.evaluation.code_table import smoothed, table_attack
+from anonrep.evaluation.intervals import wilson
+from anonrep.evaluation.kept import kept_attributes, kept_by_code
+from anonrep.release.anonymiser import change, load, stem
+from anonrep.release.privacy_card import GROUPS, NOTHING, USUAL
+from anonrep.stages.experiment import pick_device
+from anonrep.utils.files import write_sealed
+from anonrep.utils.seeds import numpy_generator
+
+
+def audit(path: str | Path, data: Dataset, effort: dict, *, seed: int = 0, device: str = "auto") -> dict:
+    """Set every attacker on the test images of a model's own data, certify what can be, and write `path`.audit.json.
+
+    path    the model, as `anonymiser.load` takes it
+    data    what it was trained on, with the same split: only then are the test images untouched
+    effort  fields of `Effort`, how hard the attackers work
+
+    Returns the facts. A model with all but constant output has collapsed, and no number is reported of it. Raises
+    ValueError for other data.
+    """
+    model, device = load(path, device), pick_device(device)
+    if _told(data.provenance) != _told(model.provenance):
+        raise ValueError(
+            f"{path} was trained on other data or another split; expected the same: test images must be new"
+        )
+    test, released = data.split == 2, data.released(model.redraw(data.images))
+    collapsed = model.collapsed or constant(data.images[test], released.images[test])
+    facts = {
+        "data": _data(data),
+        "model": {**model.facts(), "collapsed": collapsed, "audited": True},
+        **NOTHING,
+        "usual": float(np.quantile(change(data.images[test], released.images[test]), USUAL)),
+    }
+    if not collapsed:
+        attackers = dict(suite(Effort(**effort), seed=seed, device=device))
+        attackers.pop("majority", None)  # a blind guess is no attacker: the card has it by itself
+        facts["attackers"] = _attacked(data, released, attackers, seed)
+        if model.pictures is None:
+            facts["kept"] = kept_attributes(released, list(data.attributes), seed)
+        else:
+            codes = model.apply(data.images)
+            facts["model"]["behind"] = _behind(data, codes, len(model.pictures))
+            facts["attackers"] += _table(data, codes, len(model.pictures), seed)
+            facts["certificate"] = _certificate(data, codes, len(model.pictures))
+            facts["kept"] = kept_by_code(data, codes, list(data.attributes))
+        facts["attackers"] = _with_intervals(facts["attackers"])
+    write_sealed(f"{stem(path)}.audit.json", facts)
+    return facts
+
+
+def constant(images: np.ndarray, released: np.ndarray) -> str | None:
+    """Why a release is none: its images differ from one another by less than a tenth of what real ones do; or None.
+
+    Both uint8 (N, H, W). Measured as in `game.collapse`: the mean over pixels of the standard deviation over images.
+    """
+    real, left = (float((part / 255).std(0).mean()) for part in (images, released))
+    if left >= real / 10:
+        return None
+    return f"collapsed: its output is all but constant (spread {left:.4f}, real images {real:.4f})"
+
+
+def _told(provenance: dict) -> dict:
+    """What decides about images and split: a CSV that judges may come later."""
+    return {name: value for name, value in provenance.items() if name != "attribute_words"}
+
+
+def _data(data: Dataset) -> dict:
+    """What a card says of the data; no label's name is in it."""
+    provenance, train, test = data.provenance, data.split == 0, data.split == 2
+    reading = provenance.get("reading", {})
+    return {
+        **{"name": provenance["dataset"], "source": data.source, "private": provenance["private"]},
+        "size": list(data.images.shape[1:]),
+        "people": len(np.unique(data.z)),
+        "people_in_test": len(np.unique(data.z[test])),
+        "images": {name: int((data.split == index).sum()) for index, name in enumerate(SPLITS)},
+        "blind": float(np.mean(data.z[test] == np.bincount(data.z[train]).argmax())),
+        "sha256": provenance.get("sha256"),
+        **{"resized": reading.get("resized", False), "inverted": reading.get("inverted", False)},
+        "turned_to_grey": provenance.get("turned_to_grey", 0),
+    }
+
+
+def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> list[dict]:
+    """The attackers on released images and, as controls, on raw ones and on permuted labels."""
+    private = data.provenance["private"]
+    tried = {
+        "released": assess(released, private, attackers, images=GROUPS),
+        "raw": assess(data, private, attackers, images=GROUPS),
+        "permuted": assess(released, private, attackers, images=GROUPS, permute=seed),
+    }
+    names = ("m", "attacker", "learned_from", "accuracy", "n")
+    return [{"on": on, **{name: row[name] for name in names}} for on, rows in tried.items() for row in rows]
+
+
+def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
+    """One more attacker where there are fixed pictures: who counts them in training, and names by naive Bayes."""
+    train, test, rows = data.split == 0, data.split == 2, []
+    for m in (m for m in GROUPS if m <= np.bincount(data.z[test]).max()):
+        known, held = (codes[train], data.z[train]), (codes[test], data.z[test])
+        rng = numpy_generator(seed, "groups", m)
+        hits, n = table_attack(*known, *held, sizes=(data.n_private, k), m=m, rng=rng)
+        row = {"on": "released", "m": m, "attacker": "table", "learned_from": int(train.sum())}
+        rows.append({**row, "accuracy": hits / n, "n": n})
+    return rows
+
+
+def _with_intervals(rows: list[dict]) -> list[dict]:
+    """Wilson, simultaneous: the intervals of all who were set on the same hold together at 95 %."""
+    found, together = [], Counter((row["on"], row["m"]) for row in rows)
+    for row in rows:
+        hits, count = round(row["accuracy"] * row["n"]), together[row["on"], row["m"]]
+        low, high = wilson(hits, row["n"], simultaneous=count)
+        found.append({**row, "low": float(low), "high": float(high)})
+    return found
+
+
+def _behind(data: Dataset, codes: np.ndarray, k: int) -> int:
+    """The least number of people among the training images of a picture: it is drawn from their mean."""
+    train = data.split == 0
+    return min(len(np.unique(data.z[train & (codes == code)])) for code in range(k))
+
+
+def _certificate(data: Dataset, codes: np.ndarray, k: int) -> list[dict]:
+    """The rows of `certificate.certify` on test images; references come from training images."""
+    train, test = data.split == 0, data.split == 2
+    references = {"p_z": smoothed(data.z[train], data.n_private), "p_k": smoothed(codes[train], k)}
+    return certify(codes[test], data.z[test], **references, images=GROUPS)

@@ -1,0 +1,1 @@
+"""Figures, tables, words, pages and the explorer."""

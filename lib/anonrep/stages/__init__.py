@@ -1,0 +1,1 @@
+"""What the notebooks call: train, assess, certify, gather results."""

@@ -1,0 +1,1 @@
+"""Files, weights, seeds, images, precision: what every other room stands on."""
