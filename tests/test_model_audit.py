@@ -16,11 +16,11 @@ from anonrep.evaluation.certificate import certify
 from anonrep.evaluation.code_table import smoothed
 from anonrep.evaluation.intervals import wilson
 from anonrep.methods.codebook import Codebook
+from anonrep.release import model_audit as module
 from anonrep.release.anonymiser import audited, load
+from anonrep.release.folder import release_folder
 from anonrep.release.model_audit import audit, constant
 from anonrep.release.privacy_card import card
-from anonrep.release.release import model_audit as module
-from anonrep.release.release import release_folder
 from anonrep.utils.files import read_sealed
 
 EFFORT = {"network_epochs": 1, "large_epochs": 0, "trees": 5}

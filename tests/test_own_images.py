@@ -15,10 +15,11 @@ from PIL import Image
 from anonrep.data.folder_reader import read
 from anonrep.data.image_folder import load_folder
 from anonrep.data.image_reader import SYNTHETIC
+from anonrep.release import own_images
 from anonrep.release.anonymiser import load
+from anonrep.release.folder import release_folder
 from anonrep.release.model_audit import audit
 from anonrep.release.own_images import check, couples, demonstration, foresee, train
-from anonrep.release.release import own_images, release_folder
 from anonrep.utils.files import read_json
 from anonrep.utils.project import MARKS, root
 

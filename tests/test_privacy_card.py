@@ -12,8 +12,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anonrep.release import privacy_card
 from anonrep.release.privacy_card import at_most, card, render, write
-from anonrep.release.release import privacy_card
 
 FACTS = {
     "data": {

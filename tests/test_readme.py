@@ -11,7 +11,7 @@ import yaml
 from bench.__main__ import measures, said
 
 from anonrep.pipeline.parameters import declared
-from anonrep.release.release import release_folder
+from anonrep.release.folder import release_folder
 from anonrep.reports import report, report_ferg, report_finite
 from anonrep.stages import results_ferg
 from anonrep.stages.results import trade_off

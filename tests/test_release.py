@@ -19,8 +19,8 @@ from anonrep.methods.code_encoder import make_codebook, save_encoder
 from anonrep.methods.codebook import Codebook
 from anonrep.networks import Autoencoder, Players
 from anonrep.release.anonymiser import Anonymiser, audited, change, load
+from anonrep.release.folder import ReleaseRefused, png, release, release_folder
 from anonrep.release.privacy_card import USUAL
-from anonrep.release.release import ReleaseRefused, png, release, release_folder
 from anonrep.stages.checkpoints import save_players
 from anonrep.utils.files import read_json, write_json, write_sealed
 from anonrep.utils.seeds import seeded_initialisation
@@ -433,7 +433,7 @@ def test_a_release_is_whole_or_not_there(where, earlier, path, new, tmp_path, mo
     def full(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(f"anonrep.release.release.{where}", full)
+    monkeypatch.setattr(f"anonrep.release.folder.{where}", full)
     with pytest.raises(OSError, match="no space"):
         release_folder(path, new, out, mapping=mapping, replace=earlier)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before

@@ -1,7 +1,7 @@
 """Your own images: a demonstration to try everything on, and the training of a finite release in one call.
 
 `image_folder.load_folder` makes the data set before it; `model_audit.audit` judges the model after it and
-`release.release_folder` applies it to new images.
+`folder.release_folder` applies it to new images.
 """
 
 from collections.abc import Collection
@@ -22,7 +22,7 @@ from anonrep.evaluation.attackers import Effort
 from anonrep.game import GameConfig
 from anonrep.methods.finite import FiniteConfig
 from anonrep.release.anonymiser import load
-from anonrep.release.release import as_seen, check_excuses, check_places
+from anonrep.release.folder import as_seen, check_excuses, check_places
 from anonrep.reports import plots
 from anonrep.stages.experiment import prepare_seeds
 from anonrep.stages.experiment_finite import train_finite
@@ -102,7 +102,7 @@ def foresee(
     """Raise ValueError for what would otherwise come to light in the audit or the release, hours later.
 
     data    the training images, from `folder`;  new  those to release, or ""
-    effort  of the audit;  out, despite, mapping  as `release.release_folder` takes them, with replace
+    effort  of the audit;  out, despite, mapping  as `folder.release_folder` takes them, with replace
     """
     Effort(**effort)
     check_excuses(despite)

@@ -12,8 +12,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from anonrep.data.folder_reader import Pictures, read
 from anonrep.data.image_reader import SYNTHETIC
+from anonrep.release import privacy_card
 from anonrep.release.anonymiser import Anonymiser, audited, change, load, stem
-from anonrep.release.release import privacy_card
 from anonrep.utils.files import Plain, replacing, whole_folder
 
 REFUSALS = ("collapsed", "unaudited")
