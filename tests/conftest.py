@@ -1,7 +1,31 @@
 """What several tests share."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden with what the code says now")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """golden(name, text) compares a text with tests/golden/<name>, or rewrites that file under --update-golden."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+        assert path.exists(), f"{path} is missing: run pytest --update-golden, and read the file before you commit it"
+        assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; if that is meant, pytest --update-golden"
+
+    return check
 
 
 @pytest.fixture
