@@ -23,7 +23,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
         assert path.exists(), f"{path} is missing: run pytest --update-golden, and read the file before you commit it"
-        assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; if that is meant, pytest --update-golden"
+        assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; if you meant it: pytest --update-golden"
 
     return check
 
