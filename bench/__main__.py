@@ -105,7 +105,7 @@ def _pairs(table: pd.DataFrame) -> list[str]:
     steps = (f"{power:.2f} from {a} to {b}" for power, (a, b) in zip(powers, pairwise(sizes), strict=True))
     return [
         f"Assessment grows with images to the power {' and '.join(steps)}: nearest neighbours and support vectors "
-        f"compare images in pairs, and learn from at most {growth.EFFORT.pairwise_images}."
+        f"compare images in pairs, and learn from at most {growth.BUDGET.pairwise_images}."
     ]
 
 

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.attackers import FEW, Effort, suite
+from anonrep.evaluation.attackers import FEW, AttackBudget, suite
 from anonrep.game import GameConfig
 from anonrep.methods import finite as finite_release
 from anonrep.methods.finite import FiniteConfig
@@ -29,7 +29,7 @@ SIZES = {  # what grows, and its sizes; everything else stands still at BASE
     "identities": (30, 60, 120),
 }
 BASE = {"images": 1500, "lambdas": 1, "seeds": 1, "identities": 30}
-FINITE, EFFORT = FiniteConfig(restarts=1), Effort(network_epochs=4, trees=100)
+FINITE, BUDGET = FiniteConfig(restarts=1), AttackBudget(network_epochs=4, trees=100)
 
 
 def people(images: int, identities: int) -> Dataset:
@@ -59,7 +59,7 @@ def finite(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
 
 def assessment(config: GameConfig, data: Dataset, lambdas: int, seeds: int) -> None:
     """One attacker of each kind on the images of each seed and lambda, one after the other."""
-    attackers = suite(EFFORT, seed=0)
+    attackers = suite(BUDGET, seed=0)
     for _ in range(lambdas * seeds):
         attack_parts(data, {name: attackers[name] for name in FEW})
 

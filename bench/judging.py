@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import attack
-from anonrep.evaluation.attackers import FEW, Effort, Suite, on_pixels, suite
+from anonrep.evaluation.attackers import FEW, AttackBudget, Suite, on_pixels, suite
 from anonrep.evaluation.network_attacker import plain_network
 from bench.games import digits
 from bench.textbook import Images
@@ -19,8 +19,8 @@ from bench.timing import Pairs, as_in_a_stage, seconds, threads
 
 def assessment(images: int = 1200, epochs: int = 4, trees: int = 100) -> Pairs:
     """Seconds for one attacker of each kind on so many images, on one thread: fitted, tuned, calibrated, applied."""
-    data, effort = digits(images), Effort(network_epochs=epochs, trees=trees)
-    mine = {name: suite(effort, seed=0)[name] for name in FEW}
+    data, budget = digits(images), AttackBudget(network_epochs=epochs, trees=trees)
+    mine = {name: suite(budget, seed=0)[name] for name in FEW}
     rival = mine | {
         "svm": [on_pixels(PlainVectors(gamma)) for gamma in (0.02, 0.05)],
         "cnn": [PlainNetwork(epochs)],

@@ -12,12 +12,12 @@ from sklearn.metrics import log_loss
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import Attack, assess, attack, attack_rows, parts, task_labels
-from anonrep.evaluation.attackers import Effort, suite
+from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.information import information_bounds
 from anonrep.evaluation.intervals import wilson
 
 PEOPLE, SIZE = 4, 12
-COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "learned_from"]
+COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "n_train"]
 INFORMATION = ["information_fano", "information", "information_low"]
 
 
@@ -83,8 +83,8 @@ assert len(np.unique(TRAIN[1])) == PEOPLE
 # Controls.
 
 
-EFFORT = Effort(network_epochs=8, large_epochs=8, trees=30, rounds=10)
-ATTACKERS = suite(EFFORT, seed=0)
+BUDGET = AttackBudget(network_epochs=8, large_epochs=8, trees=30, boosting_rounds=10)
+ATTACKERS = suite(BUDGET, seed=0)
 
 
 @pytest.mark.parametrize(("task", "people"), [("writer", PEOPLE), ("digit", 2)])
@@ -92,7 +92,7 @@ def test_every_attacker_finds_what_is_there_and_nothing_in_permuted_labels(task,
     data = carrying()
     found = {row["attacker"]: row for row in assess(data, task, ATTACKERS)}
     control = {row["attacker"]: row for row in assess(data, task, ATTACKERS, permute=0)}
-    assert list(found) == list(control) == [*ATTACKERS, "committee"]
+    assert list(found) == list(control) == [*ATTACKERS, "ensemble"]
     test = task_labels(data, task)[data.split == 2]
     commonest = np.bincount(task_labels(data, task)[data.split == 0]).argmax()
     assert found.pop("majority")["accuracy"] == np.mean(test == commonest)
@@ -107,7 +107,9 @@ def test_every_attacker_finds_what_is_there_and_nothing_in_permuted_labels(task,
 def test_a_constant_release_gives_nothing_away():
     data = carrying(600)
     blank = data.released(np.full_like(data.images, 7))
-    for row in assess(blank, "writer", suite(Effort(network_epochs=1, large_epochs=1, trees=5, rounds=2), seed=0)):
+    for row in assess(
+        blank, "writer", suite(AttackBudget(network_epochs=1, large_epochs=1, trees=5, boosting_rounds=2), seed=0)
+    ):
         # Where all images are one, all answers are: right as often as the person who is named.
         assert any(row["accuracy"] == share for share in shares(data.z[data.split == 2])), row
         assert row["information_fano"] == 0
@@ -120,15 +122,15 @@ def test_a_constant_release_gives_nothing_away():
 def test_the_rows_hold_what_was_counted():
     data, attackers = carrying(500), {name: ATTACKERS[name] for name in ("logistic", "neighbours", "trees")}
     rows = assess(data, "writer", attackers, images=(1, 5))
-    assert [(row["attacker"], row["m"]) for row in rows] == [(n, m) for m in (1, 5) for n in (*attackers, "committee")]
+    assert [(row["attacker"], row["m"]) for row in rows] == [(n, m) for m in (1, 5) for n in (*attackers, "ensemble")]
     for row in rows:
         assert list(row) == COLUMNS + (INFORMATION if row["m"] == 1 else [])
         assert row["task"] == "writer"
         assert row["n"] == (np.bincount(data.z[data.split == 2]) // row["m"]).sum()
         assert row["attackers"] == 4
-        tried = {name: len(candidates) for name, candidates in attackers.items()} | {"committee": 2}  # of 2 and of 3
+        tried = {name: len(candidates) for name, candidates in attackers.items()} | {"ensemble": 2}  # of 2 and of 3
         assert row["candidates"] == tried[row["attacker"]]
-        assert row["learned_from"] == 100
+        assert row["n_train"] == 100
         hits = round(row["accuracy"] * row["n"])
         assert hits / row["n"] == row["accuracy"]
         assert (row["low"], row["high"]) == wilson(hits, row["n"], simultaneous=4)
@@ -145,12 +147,12 @@ def test_information_is_what_the_beliefs_and_the_lower_end_of_the_interval_say()
 
 
 def test_the_rows_say_who_learned_from_fewer_images():
-    everybody = suite(replace(EFFORT, pairwise_images=40), seed=0)
+    everybody = suite(replace(BUDGET, pairwise_images=40), seed=0)
     rows = assess(carrying(500), "writer", {name: everybody[name] for name in ("neighbours", "svm", "trees")})
-    learned = {row["attacker"]: row["learned_from"] for row in rows}
+    learned = {row["attacker"]: row["n_train"] for row in rows}
     assert (learned["neighbours"], learned["svm"], learned["trees"]) == (40, 40, 100)
     alone = assess(carrying(500), "writer", {"svm": everybody["svm"]})
-    assert [row["learned_from"] for row in alone] == [40, 40]  # the committee's, of its only member
+    assert [row["n_train"] for row in alone] == [40, 40]  # the ensemble's, of its only member
 
 
 def test_the_same_assessment_twice_gives_the_same_rows():
@@ -161,7 +163,7 @@ def test_the_same_assessment_twice_gives_the_same_rows():
 
 def test_a_users_own_attacker_joins_the_suite():
     rows = assess(carrying(), "writer", {"svm": ATTACKERS["svm"], "mine": [NearestMean()]})
-    assert [row["attacker"] for row in rows] == ["svm", "mine", "committee"]
+    assert [row["attacker"] for row in rows] == ["svm", "mine", "ensemble"]
     assert rows[1]["accuracy"] > 0.95
 
 
@@ -340,7 +342,7 @@ def test_who_knows_nothing_ends_at_a_blind_guess():
     assert len(np.unique(found.test.argmax(1))) == PEOPLE  # and still makes its own choices
 
 
-# The committee.
+# The ensemble.
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -353,16 +355,16 @@ def test_a_committee_of_several_minds_beats_each_of_them(seed):
     """Five attackers equally good whose errors are their own; and it is the one that is best on validation."""
     attackers = {f"says {row}": [Says(row)] for row in range(5)}
     (held, v), (test, z) = (believing(800, 1, 2 * seed + part, rows=5) for part in (0, 1))
-    *members, committee = attack(attackers, TRAIN, (held, v), (test, None))
+    *members, ensemble = attack(attackers, TRAIN, (held, v), (test, None))
     assert [one.attacker for one in members] == list(attackers)
-    assert committee.attacker == "committee"
-    assert committee.candidates == 4  # the best two to the best five
-    assert accuracy(committee.test, z) > max(accuracy(one.test, z) for one in members) + 0.05
+    assert ensemble.attacker == "ensemble"
+    assert ensemble.candidates == 4  # the best two to the best five
+    assert accuracy(ensemble.test, z) > max(accuracy(one.test, z) for one in members) + 0.05
     ranked = sorted(members, key=lambda one: accuracy(one.validation, v), reverse=True)
     means = [np.mean([one.validation for one in ranked[:size]], axis=0) for size in range(2, 6)]
     best = int(np.argmax([accuracy(mean, v) for mean in means]))
-    assert np.array_equal(committee.validation, means[best])
-    assert np.array_equal(committee.test, np.mean([one.test for one in ranked[: best + 2]], axis=0))
+    assert np.array_equal(ensemble.validation, means[best])
+    assert np.array_equal(ensemble.test, np.mean([one.test for one in ranked[: best + 2]], axis=0))
 
 
 def test_the_committee_has_no_place_for_who_spoils_it():
@@ -373,15 +375,15 @@ def test_the_committee_has_no_place_for_who_spoils_it():
     )
     images = np.concatenate([bad, good], axis=1)
     attackers = {f"says {row}": [Says(row)] for row in range(6)}
-    *members, committee = attack(attackers, TRAIN, (images[:400], z[:400]), (images[400:], None))
-    assert np.array_equal(committee.test, np.mean([one.test for one in members[4:]], axis=0))
-    assert accuracy(committee.test, z[400:]) > 0.6
+    *members, ensemble = attack(attackers, TRAIN, (images[:400], z[:400]), (images[400:], None))
+    assert np.array_equal(ensemble.test, np.mean([one.test for one in members[4:]], axis=0))
+    assert accuracy(ensemble.test, z[400:]) > 0.6
 
 
 def test_a_committee_of_one_is_that_one():
-    one, committee = attack({"says": [Says()]}, TRAIN, believing(200, 1, 0), (believing(200, 1, 1)[0], None))
-    assert np.array_equal(committee.test, one.test)
-    assert (committee.attacker, committee.candidates) == ("committee", 1)
+    one, ensemble = attack({"says": [Says()]}, TRAIN, believing(200, 1, 0), (believing(200, 1, 1)[0], None))
+    assert np.array_equal(ensemble.test, one.test)
+    assert (ensemble.attacker, ensemble.candidates) == ("ensemble", 1)
 
 
 # Classes that are not everywhere.
@@ -401,7 +403,7 @@ def test_a_person_missing_from_training_is_never_named_and_breaks_nothing():
         assert row["accuracy"] <= present.mean()  # the others are found, and this one cannot be
         assert row["accuracy"] > 0.9 * present.mean()
         assert all(np.isfinite(row[name]) for name in INFORMATION)
-    assert {row["attacker"] for row in attack_rows(attacks, test[1], images=(5,))} == {*attackers, "committee"}
+    assert {row["attacker"] for row in attack_rows(attacks, test[1], images=(5,))} == {*attackers, "ensemble"}
 
 
 def test_an_attacker_that_knows_some_people_only_gives_the_others_little():

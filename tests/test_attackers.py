@@ -10,12 +10,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 from torch import nn
 
-from anonrep.evaluation.attackers import FEW, PAPERS, AtMost, Effort, SupportVectors, coarse, pixels, suite
+from anonrep.evaluation.attackers import FEW, PAPERS, AtMost, AttackBudget, SupportVectors, coarse, pixels, suite
 from anonrep.evaluation.network_attacker import NetworkAttacker, large_network, perceptron, plain_network
 from anonrep.utils.images import jitter
 from anonrep.utils.precision import mixed_precision
 
-QUICK = Effort(network_epochs=1, large_epochs=1, trees=3, rounds=2)
+QUICK = AttackBudget(network_epochs=1, large_epochs=1, trees=3, boosting_rounds=2)
 NETWORKS = [plain_network, large_network, perceptron]
 SUITE = ["majority", "logistic", "neighbours", "trees", "boosted", "svm", "mlp", "cnn", "cnn_large"]
 
@@ -72,7 +72,7 @@ def test_same_seed_same_predictions_whatever_the_global_generators_hold(candidat
 def test_the_suite_by_name():
     families = suite(QUICK, seed=0)
     assert list(families) == SUITE
-    assert list(suite(Effort(large_epochs=0), seed=0)) == SUITE[:-1]
+    assert list(suite(AttackBudget(large_epochs=0), seed=0)) == SUITE[:-1]
     assert set(PAPERS) < set(FEW) < set(SUITE)
     (plain,), (large,), (connected,) = (families[name] for name in ("cnn", "cnn_large", "mlp"))
     assert (plain.network, plain.augment, plain.smoothing) == (plain_network, 0, 0)  # the paper's own kind
@@ -81,28 +81,34 @@ def test_the_suite_by_name():
 
 
 @pytest.mark.parametrize("name", SUITE)
-def test_effort_and_seed_reach_whom_they_concern(name):
-    fields = {"trees": "trees", "boosted": "rounds", "mlp": "network_epochs", "cnn": "network_epochs"}
+def test_budget_and_seed_reach_whom_they_concern(name):
+    fields = {"trees": "trees", "boosted": "boosting_rounds", "mlp": "network_epochs", "cnn": "network_epochs"}
     fields |= {"cnn_large": "large_epochs", "neighbours": "pairwise_images", "svm": "pairwise_images"}
-    told = repr(suite(Effort(), seed=0)[name])
-    for field in ("network_epochs", "large_epochs", "trees", "rounds", "pairwise_images"):
-        assert (repr(suite(Effort(**{field: 77}), seed=0)[name]) != told) == (fields.get(name) == field), field
-    assert (repr(suite(Effort(), seed=5)[name]) != told) == (name in fields)
+    told = repr(suite(AttackBudget(), seed=0)[name])
+    for field in ("network_epochs", "large_epochs", "trees", "boosting_rounds", "pairwise_images"):
+        assert (repr(suite(AttackBudget(**{field: 77}), seed=0)[name]) != told) == (fields.get(name) == field), field
+    assert (repr(suite(AttackBudget(), seed=5)[name]) != told) == (name in fields)
 
 
-WRONG = [{"network_epochs": 0}, {"trees": 2.0}, {"reader_epochs": True}, {"rounds": "9"}, {"pairwise_images": 0}]
+WRONG = [
+    {"network_epochs": 0},
+    {"trees": 2.0},
+    {"reader_epochs": True},
+    {"boosting_rounds": "9"},
+    {"pairwise_images": 0},
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_an_impossible_effort_is_refused_by_name(wrong):
+def test_an_impossible_budget_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*; expected a whole number from 1"):
-        Effort(**wrong)
+        AttackBudget(**wrong)
 
 
 def test_only_the_largest_network_may_be_left_out():
-    assert Effort(large_epochs=0).large_epochs == 0
+    assert AttackBudget(large_epochs=0).large_epochs == 0
     with pytest.raises(ValueError, match="large_epochs is -1; expected a whole number from 0"):
-        Effort(large_epochs=-1)
+        AttackBudget(large_epochs=-1)
 
 
 # What they are handed.
@@ -147,12 +153,12 @@ def test_pixels_are_rows_from_zero_to_one():
 def test_attackers_that_compare_pairs_learn_from_all_images_up_to_a_number_and_from_that_many_beyond(name):
     (images, truth), fresh = labelled(120), labelled(50, seed=1)[0]
     labels = np.random.default_rng(0).permutation(truth)  # nothing to be found: every image that is known counts
-    limited, whole = (suite(Effort(pairwise_images=most), seed=3)[name][-1] for most in (60, 120))
+    limited, whole = (suite(AttackBudget(pairwise_images=most), seed=3)[name][-1] for most in (60, 120))
     bare = clone(whole.attacker).fit(images, labels)
-    assert whole.fit(images, labels).learned_from_ == 120
+    assert whole.fit(images, labels).n_train_ == 120
     assert np.array_equal(whole.predict_proba(fresh), bare.predict_proba(fresh))
     assert np.array_equal(whole.predict(fresh), bare.predict(fresh))
-    assert limited.fit(images, labels).learned_from_ == 60
+    assert limited.fit(images, labels).n_train_ == 60
     assert not np.array_equal(limited.predict_proba(fresh), bare.predict_proba(fresh))
     assert limited.fit(images, truth).score(*labelled(60, seed=2)) > 0.95
 
@@ -172,7 +178,7 @@ def test_the_images_learned_from_are_drawn_once_each_with_every_label_among_them
     first, again = (AtMost(Remembers(), most, seed).fit(images, labels) for _ in range(2))
     shown, told = first.attacker_.seen_
     assert np.array_equal(shown, again.attacker_.seen_[0])
-    assert len(shown) == first.learned_from_ == min(most, len(labels))
+    assert len(shown) == first.n_train_ == min(most, len(labels))
     assert (np.diff(shown.ravel()) > 0).all()  # none twice, in their old order
     assert np.array_equal(told, labels[shown.ravel()])
     if most >= len(np.unique(labels)):

@@ -11,7 +11,7 @@ from scipy.special import rel_entr
 from scipy.stats import binomtest, multinomial, poisson
 
 from anonrep.evaluation.certificate import accuracy_bound, certify, clip_accuracy_bound, group_bound
-from anonrep.evaluation.code_table import deal, plug_in_information, smoothed, table_attack
+from anonrep.evaluation.contingency import deal, plug_in_information, smoothed, table_attack
 from anonrep.evaluation.divergence import _worst_table, information_bound
 
 DELTA = 0.05

@@ -8,7 +8,7 @@ from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import build
 from anonrep.data.synthetic.standin import pendigits_standin
 from anonrep.data.unipen import parse_unipen
-from anonrep.evaluation.attackers import Effort, suite
+from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.stages.experiment import attacked, pick_device, prepare_seeds, train_lambda
 from anonrep.utils import project
 from anonrep.utils.files import read_json
@@ -69,12 +69,12 @@ def test_it_learns_what_the_processor_learns(data, folders):
 
 
 def test_attackers_believe_the_same_again(data):
-    effort = Effort(network_epochs=2, large_epochs=2, trees=5, rounds=2)
+    budget = AttackBudget(network_epochs=2, large_epochs=2, trees=5, boosting_rounds=2)
     networks = ("mlp", "cnn", "cnn_large")
     for name in networks:
-        (candidate,) = suite(effort, seed=0, device="cuda")[name]
+        (candidate,) = suite(budget, seed=0, device="cuda")[name]
         train, test = data.subset("train"), data.subset("test").images
         beliefs = [candidate.fit(train.images, train.z).predict_proba(test) for _ in range(2)]
         np.testing.assert_array_equal(*beliefs)
-    rows = [attacked(data, ["writer", "digit"], effort=effort, seed=0, device="cuda") for _ in range(2)]
+    rows = [attacked(data, ["writer", "digit"], budget=budget, seed=0, device="cuda") for _ in range(2)]
     assert rows[0] == rows[1]

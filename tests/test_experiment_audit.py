@@ -12,7 +12,7 @@ from test_experiment_finite import prepared
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess
-from anonrep.evaluation.attackers import FEW, Effort, on_pixels
+from anonrep.evaluation.attackers import FEW, AttackBudget, on_pixels
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.adversaries import AdversaryConfig, play_against
 from anonrep.methods.perturbations import perturb
@@ -26,9 +26,9 @@ from anonrep.utils.files import write_json
 SIZE, PEOPLE, SHAPES, N = 8, 5, 3, 240
 TASKS, SEEDS, COLLAPSED = ("writer", "shape"), [0, 2], 1
 MESSAGE = "collapsed in epoch 1 of the game: the output was all but constant"
-EFFORT = {"network_epochs": 1, "reader_epochs": 1, "two_sample_epochs": 1}
+BUDGET = {"network_epochs": 1, "reader_epochs": 1, "two_sample_epochs": 1}
 GAME = {"batch": 60, "epochs": 1}
-WHOLE = ["majority", *FEW, "committee"]
+WHOLE = ["majority", *FEW, "ensemble"]
 
 
 def people() -> Dataset:
@@ -65,7 +65,7 @@ class Spy(ClassifierMixin, BaseEstimator):
         return self.inner_.predict_proba(images)
 
 
-def suite(effort: Effort, *, seed: int, device: str) -> dict:
+def suite(budget: AttackBudget, *, seed: int, device: str) -> dict:
     """A suite of the same names that takes no time."""
     spies = {name: [Spy(name, k) for k in ((1, 5) if name == "neighbours" else (3,))] for name in FEW}
     return {"majority": [on_pixels(DummyClassifier(strategy="prior"))], **spies}
@@ -94,7 +94,7 @@ def run(root: Path, folder: Path, method: str, settings: list, **more: object) -
     """What `baseline` writes to `folder`."""
     where = {"start": root / "start", "controls": root / "controls", "releases": folder / "releases"}
     options = {"game": GAME, "images": (1, 3), "device": "cpu", **where, **more}
-    baseline(DATA, TASKS, EFFORT, method, settings, out=folder / "out.json", **options)
+    baseline(DATA, TASKS, BUDGET, method, settings, out=folder / "out.json", **options)
     return strict(folder / "out.json")
 
 
@@ -146,7 +146,7 @@ def test_its_rows_say_what_they_are_about_and_who_was_set_on_it(root, tmp_path):
         assert list(row)[:5] == ["dataset", "method", "setting", "seed", "task"]
         assert (row["dataset"], *key(row), row["source"]) == ("dots", "leace", None, 0, "standin")
     who = [(row["task"], row["m"], row["attacker"]) for row in found["accuracy"]]
-    kept = [("shape", 1, name) for name in [*FEW, "committee"]]  # by a few, with one image
+    kept = [("shape", 1, name) for name in [*FEW, "ensemble"]]  # by a few, with one image
     assert who == [*(("writer", m, name) for m in (1, 3) for name in WHOLE), *kept]
     ((only,), (run_,)) = found["naturalness"], found["runs"]
     measures = ["shape_accuracy", "ssim", "two_sample_accuracy"]
@@ -164,7 +164,7 @@ def test_the_same_inputs_give_the_same_bytes(root, tmp_path):
 def test_attackers_find_the_writer_where_nothing_is_changed_and_guess_where_all_is_lost(root, tmp_path):
     """A release that is the raw images is attacked as these are; one that is a single grey tells nothing."""
     rows = run(root, tmp_path, "pixelate", [1, SIZE])["accuracy"]
-    raw = assess(DATA, "writer", suite(Effort(), seed=0, device="cpu"), images=(1, 3))
+    raw = assess(DATA, "writer", suite(AttackBudget(), seed=0, device="cpu"), images=(1, 3))
     measured = ["attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "information"]
     same = [row for row in rows if (row["setting"], row["task"]) == (1, "writer")]
     assert [[row.get(name) for name in measured] for row in same] == [
@@ -228,7 +228,7 @@ def test_what_is_released_is_what_the_game_leaves(root, tmp_path, played):
 
 def test_everybody_goes_for_the_first_seed_and_a_few_for_the_others(root, tmp_path, played):
     rows = run(root, tmp_path, "gradient_reversal", [0.5])["accuracy"]
-    for seed, private, kept in ((0, WHOLE, [*FEW, "committee"]), (2, [*FEW, "committee"], ["cnn", "committee"])):
+    for seed, private, kept in ((0, WHOLE, [*FEW, "ensemble"]), (2, [*FEW, "ensemble"], ["cnn", "ensemble"])):
         mine = [row for row in rows if row["seed"] == seed]
         assert [row["attacker"] for row in mine if row["task"] == "shape"] == kept
         for m in (1, 3):
@@ -293,7 +293,7 @@ IMAGES = {("open", 0): OPEN[0], ("open", 2): OPEN[2], ("closed", 0): CLOSED[0], 
 
 
 def outsiders(models: Path, out: Path, points: dict, data: Dataset = DATA) -> list[dict]:
-    assess_outsiders(data, "writer", EFFORT, points, images=(1, 3), models=models, out=out, device="cpu")
+    assess_outsiders(data, "writer", BUDGET, points, images=(1, 3), models=models, out=out, device="cpu")
     return strict(out)
 
 
@@ -320,7 +320,7 @@ def test_on_images_that_hide_nothing_raw_knowledge_is_worth_as_much_as_on_raw_im
     write_runs(models, "raw", 1, {0: DATA.images})
     found = outsiders(models, tmp_path / "out.json", {"closed": 0.5, "raw": 1, "shuffled": 1})
     mine = [row for row in found if (row["method"], row["knowledge"]) == ("raw", "raw")]
-    raw = assess(DATA, "writer", suite(Effort(), seed=0, device="cpu"), images=(1, 3))
+    raw = assess(DATA, "writer", suite(AttackBudget(), seed=0, device="cpu"), images=(1, 3))
     for row, expected in zip(mine, raw, strict=True):
         assert {name: row[name] for name in expected} == expected
     assert worst(mine) > 0.9
@@ -341,7 +341,7 @@ def same(images: np.ndarray, mask: np.ndarray, release: np.ndarray) -> bool:
 
 def test_what_each_is_trained_tuned_and_set_on(models, tmp_path):
     outsiders(models, tmp_path / "out.json", POINTS)
-    candidates = [f"{one.name}-{one.k}" for name in FEW for one in suite(Effort(), seed=0, device="cpu")[name]]
+    candidates = [f"{one.name}-{one.k}" for name in FEW for one in suite(AttackBudget(), seed=0, device="cpu")[name]]
     rounds = [FITTED[start : start + len(candidates)] for start in range(0, len(FITTED), len(candidates))]
     assert len(rounds) == 1 + 2 * len(RUNS)  # raw images are learned once, whatever they are set on
     assert all([name for name, *_ in one] == candidates for one in rounds)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.attackers import FEW, Effort
+from anonrep.evaluation.attackers import FEW, AttackBudget
 from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.code_encoder import load_encoder
@@ -32,7 +32,7 @@ GAME = {
     **{"fidelity_epochs": 1, "private_epochs": 1, "rate": 0.001, "adversary_rate": 0.001, "pixel_anchor": 50.0},
 }
 FINITE = {"codes": 4, "units": 8, "steps": 20, "batch": 60, "restarts": 1, "neighbours": 2, "copies": 2, "jitter": 0.05}
-EFFORT = {"network_epochs": 6, "large_epochs": 0, "trees": 20, "reader_epochs": 10}
+BUDGET = {"network_epochs": 6, "large_epochs": 0, "trees": 20, "reader_epochs": 10}
 ROW = {"target", "method", "split", "task", "attacker", "accuracy", "low", "high", "n", "source"}
 
 
@@ -368,14 +368,14 @@ def test_sides_are_judged_where_they_are_recorded():
 
 @pytest.fixture(scope="module")
 def references(root) -> list[dict]:
-    assess_references(DATA, EFFORT, standard=root / "standard", out=root / "references", device="cpu")
+    assess_references(DATA, BUDGET, standard=root / "standard", out=root / "references", device="cpu")
     return strict(root / "references" / "table.json")
 
 
 @pytest.fixture(scope="module")
 def cell(root, references) -> list[dict]:
     out = root / "cell.json"
-    assess_target(DATA, EFFORT, NOBODY, models=root, out=out, device="cpu")
+    assess_target(DATA, BUDGET, NOBODY, models=root, out=out, device="cpu")
     return strict(out)
 
 
@@ -403,7 +403,7 @@ def test_every_row_has_what_table_1_needs(references, cell):
 
 
 def test_who_is_set_on_what(references, cell):
-    few, two = [*FEW, "committee"], ["trees", "cnn", "committee"]
+    few, two = [*FEW, "ensemble"], ["trees", "cnn", "ensemble"]
     assert attackers(references, "raw", "identity") == ["majority", *few, READER]
     assert attackers(references, "raw", "expression") == ["majority", *few, READER]
     assert attackers(references, "standard", "identity") == [*few, READER]
@@ -431,7 +431,13 @@ def test_raw_images_tell_everything_and_a_constant_image_nothing(references, roo
     reader = NetworkAttacker().load(root / "references" / "reader-expression.safetensors")
     blank = DATA.released(np.full_like(DATA.images, 100))
     rows = face_rows(
-        blank, *[("trees", "cnn")] * 2, {"expression": reader}, Effort(**EFFORT), seed=0, target=None, method="constant"
+        blank,
+        *[("trees", "cnn")] * 2,
+        {"expression": reader},
+        AttackBudget(**BUDGET),
+        seed=0,
+        target=None,
+        method="constant",
     )
     for task in ("identity", "expression"):
         assert best(rows, "constant", task) <= guess + 1e-9
@@ -458,5 +464,5 @@ def test_where_every_game_collapsed_there_is_what_needs_no_game(root, references
     folder.mkdir()
     (folder / "pixels.npz").symlink_to(root / folder.name / "pixels.npz")
     write_json(folder / "runs.json", [{"lam": LAM, "target": NOBODY, "seed": 0, "collapsed": MESSAGE}])
-    assess_target(DATA, EFFORT, NOBODY, models=tmp_path, out=tmp_path / "cell.json", device="cpu")
+    assess_target(DATA, BUDGET, NOBODY, models=tmp_path, out=tmp_path / "cell.json", device="cpu")
     assert {row["method"] for row in strict(tmp_path / "cell.json")} == {"pixels", "finite"}

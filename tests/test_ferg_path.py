@@ -32,7 +32,7 @@ FINITE = {
     "jitter": 0.08,
     "copies": 2,
 }
-EFFORT = {"network_epochs": 1, "large_epochs": 0, "trees": 10, "reader_epochs": 2}
+BUDGET = {"network_epochs": 1, "large_epochs": 0, "trees": 10, "reader_epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +91,10 @@ def test_the_whole_path_runs_on_it(tree, tmp_path, split):
     for target, name in ((None, "standard"), (1, "target-1"), (6, "target-6")):
         train_target(data, nobody, GAME, 1, target, start=models / "start", out=models / name)
         if target is None:
-            assess_references(data, EFFORT, standard=models / "standard", out=models / "references")
+            assess_references(data, BUDGET, standard=models / "standard", out=models / "references")
     train_finite_faces(data, nobody, FINITE, 1, [1, 6], out=models / "finite")
     for target in (1, 6):
-        assess_target(data, EFFORT, target, models=models, out=tmp_path / f"cells/{split}-{target}.json")
+        assess_target(data, BUDGET, target, models=models, out=tmp_path / f"cells/{split}-{target}.json")
     rows = results_ferg.collect(tmp_path, tmp_path / "cells", [split], [1, 6])
     assert {row["source"] for row in rows} == {"ferg"}
     assert {row["task"] for row in rows} == {"identity", "expression"}, (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.code_table import plug_in_information
+from anonrep.evaluation.contingency import plug_in_information
 from anonrep.evaluation.kept import kept_by_code
 from anonrep.game import GameConfig
 from anonrep.methods import finite

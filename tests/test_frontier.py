@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.certificate import accuracy_bound, certify
-from anonrep.evaluation.code_table import smoothed
+from anonrep.evaluation.contingency import smoothed
 from anonrep.evaluation.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
 from anonrep.evaluation.kept import kept_by_code
 from anonrep.methods.codebook import Codebook

@@ -28,7 +28,7 @@ from anonrep.data.ferg_reader import FergError
 from anonrep.data.ferg_reader import read as read_ferg
 from anonrep.data.pendigits import attributes, render
 from anonrep.data.unipen import TABLET, UnipenError, parse_unipen
-from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import DEPARTURES, GameConfig
 from anonrep.methods.finite import FiniteConfig
 from anonrep.pipeline import schema, workspace
@@ -277,7 +277,7 @@ def refused_or_good(params: object) -> None:
         return
     assert all(f"{lam:g}" == str(lam) for lam in params["lambdas"])
     for name, variant in params["variants"].items():
-        Effort(**params["assessment"] | variant["assessment"])
+        AttackBudget(**params["assessment"] | variant["assessment"])
         for codes in variant.get("codes", []):
             FiniteConfig(**variant["config"], codes=codes)
         if name != "finite":

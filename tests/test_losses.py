@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import mutual_info_score
 
 from anonrep import losses
-from anonrep.evaluation.code_table import plug_in_information
+from anonrep.evaluation.contingency import plug_in_information
 
 LOG2 = np.log(2)
 QUICK = settings(max_examples=50, deadline=None)

@@ -13,7 +13,7 @@ from test_release import SECRETS, adversarial, made, photographs
 from anonrep.data.image_folder import load_folder
 from anonrep.evaluation.attackers import on_pixels
 from anonrep.evaluation.certificate import certify
-from anonrep.evaluation.code_table import smoothed
+from anonrep.evaluation.contingency import smoothed
 from anonrep.evaluation.intervals import wilson
 from anonrep.methods.codebook import Codebook
 from anonrep.release import model_audit as module
@@ -23,7 +23,7 @@ from anonrep.release.model_audit import audit, constant
 from anonrep.release.privacy_card import card
 from anonrep.utils.files import read_sealed
 
-EFFORT = {"network_epochs": 1, "large_epochs": 0, "trees": 5}
+BUDGET = {"network_epochs": 1, "large_epochs": 0, "trees": 5}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def case(trained, tmp_path, monkeypatch):
         "neighbours": [on_pixels(KNeighborsClassifier(k)) for k in (1, 3)],
         "tree": [on_pixels(DecisionTreeClassifier(random_state=0))],
     }
-    monkeypatch.setattr(module, "suite", lambda effort, **_: quick)
+    monkeypatch.setattr(module, "suite", lambda budget, **_: quick)
     return path, load_folder(trained / "images", attributes=trained / "a.csv")
 
 
@@ -58,7 +58,7 @@ def rows(facts: dict, on: str, m: int = 1) -> dict[str, dict]:
 
 def test_an_audit_is_what_a_release_asks_for(case, tmp_path):
     path, data = case
-    found = audit(path, data, EFFORT)
+    found = audit(path, data, BUDGET)
     assert read_sealed(f"{path}.audit.json", "") == found == audited(path, load(path))
     made_card = release_folder(path, photographs(tmp_path / "new", 4, first=100), tmp_path / "out")
     assert made_card["against"] == []
@@ -68,7 +68,7 @@ def test_an_audit_is_what_a_release_asks_for(case, tmp_path):
 
 def test_every_number_has_its_controls(case):
     path, data = case
-    found = audit(path, data, EFFORT)
+    found = audit(path, data, BUDGET)
     for on in ("released", "raw", "permuted"):
         assert {"neighbours", "tree"} <= set(rows(found, on))
         assert "majority" not in rows(found, on)  # a blind guess is no attacker
@@ -77,7 +77,7 @@ def test_every_number_has_its_controls(case):
     for row in found["attackers"]:
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["n"] == test.sum() or row["m"] > 1
-        assert row["learned_from"] == (data.split == 0).sum()
+        assert row["n_train"] == (data.split == 0).sum()
         together = sum((other["on"], other["m"]) == (row["on"], row["m"]) for other in found["attackers"])
         hits = round(row["accuracy"] * row["n"])
         assert (row["low"], row["high"]) == wilson(hits, row["n"], simultaneous=together)
@@ -87,7 +87,7 @@ def test_every_number_has_its_controls(case):
 
 def test_the_certificate_is_of_test_images_and_above_every_attacker(case):
     path, data = case
-    found, codes = audit(path, data, EFFORT), load(path).apply(data.images)
+    found, codes = audit(path, data, BUDGET), load(path).apply(data.images)
     train, test, k = data.split == 0, data.split == 2, len(Codebook.load(f"{path}.npz"))
     references = {"p_z": smoothed(data.z[train], 3), "p_k": smoothed(codes[train], k)}
     assert found["certificate"] == certify(codes[test], data.z[test], **references)
@@ -98,26 +98,26 @@ def test_the_certificate_is_of_test_images_and_above_every_attacker(case):
 def test_as_many_images_as_somebody_has_are_tried(case):
     path, data = case
     most = np.bincount(data.z[data.split == 2]).max()
-    assert {row["m"] for row in audit(path, data, EFFORT)["attackers"]} == {m for m in (1, 5, 20) if m <= most}
+    assert {row["m"] for row in audit(path, data, BUDGET)["attackers"]} == {m for m in (1, 5, 20) if m <= most}
 
 
 def test_what_is_behind_a_picture_is_counted(case):
     path, data = case
     train, codes = data.split == 0, load(path).apply(data.images)
     people = [len(np.unique(data.z[train & (codes == code)])) for code in range(codes.max() + 1)]
-    assert audit(path, data, EFFORT)["model"]["behind"] == min(people)
+    assert audit(path, data, BUDGET)["model"]["behind"] == min(people)
 
 
 def test_what_is_kept_is_judged_where_there_is_something(case):
     path, data = case
-    assert [row["attribute"] for row in audit(path, data, EFFORT)["kept"]] == ["digit", "tilt"]
+    assert [row["attribute"] for row in audit(path, data, BUDGET)["kept"]] == ["digit", "tilt"]
     bare = replace(data, attributes={})
-    assert audit(path, bare, EFFORT)["kept"] == []
+    assert audit(path, bare, BUDGET)["kept"] == []
 
 
 def test_no_name_gets_into_an_audit(case):
     path, data = case
-    audit(path, data, EFFORT)
+    audit(path, data, BUDGET)
     text = Path(f"{path}.audit.json").read_text()
     assert not [secret for secret in SECRETS if secret in text]
     assert any(secret in Path(f"{path}.json").read_text() for secret in SECRETS)  # the model's own file knows them
@@ -128,7 +128,7 @@ def test_other_data_and_another_split_are_refused(case, trained):
     for changes in ({"seed": 1}, {"invert": True}, {"split_sizes": (70, 15, 15)}, {"private": "writer"}):
         other = load_folder(trained / "images", **changes)
         with pytest.raises(ValueError, match="was trained on other data or another split"):
-            audit(path, other, EFFORT)
+            audit(path, other, BUDGET)
     assert not Path(f"{path}.audit.json").exists()
 
 
@@ -137,7 +137,7 @@ def test_attributes_may_come_after_the_training(case, trained, tmp_path):
     lines = (trained / "a.csv").read_text().splitlines()
     worded = ["file,mood", *(f"{line.split(',')[0]},{('calm', 'gay')[i % 2]}" for i, line in enumerate(lines[1:]))]
     (tmp_path / "later.csv").write_text("\n".join(worded))
-    found = audit(path, load_folder(trained / "images", attributes=tmp_path / "later.csv"), EFFORT)
+    found = audit(path, load_folder(trained / "images", attributes=tmp_path / "later.csv"), BUDGET)
     assert [row["attribute"] for row in found["kept"]] == ["mood"]
     assert "calm" not in str(found)
 
@@ -146,7 +146,7 @@ def test_a_game_is_audited_without_a_certificate(case, tmp_path, monkeypatch):
     _, data = case
     game = adversarial(tmp_path / "game", data.provenance, lam=2, seed=1, collapsed=None)
     monkeypatch.setattr(module, "constant", lambda *_: None)  # an untrained network's output is
-    found = audit(game, data, EFFORT)
+    found = audit(game, data, BUDGET)
     assert found["certificate"] is None
     assert "behind" not in found["model"]
     assert {row["m"] for row in found["attackers"]} == {1, 5}
@@ -157,12 +157,12 @@ def test_a_game_is_audited_without_a_certificate(case, tmp_path, monkeypatch):
 def test_a_constant_release_has_collapsed_and_gets_no_number(case, tmp_path):
     path, data = case
     game = adversarial(tmp_path / "game", data.provenance, lam=2, seed=1, collapsed=None)
-    found = audit(game, data, EFFORT)
+    found = audit(game, data, BUDGET)
     assert found["model"]["collapsed"].startswith("collapsed: its output is all but constant (spread 0.00")
     assert (found["attackers"], found["certificate"], found["kept"]) == ([], None, [])
     book = Codebook.load(f"{path}.npz")
     Codebook(np.repeat(book.images[:1], len(book), 0), book.codes).save(f"{path}.npz", {})
-    assert audit(path, data, EFFORT)["model"]["collapsed"]
+    assert audit(path, data, BUDGET)["model"]["collapsed"]
 
 
 def test_a_tenth_of_the_real_spread_is_what_counts():
@@ -176,13 +176,13 @@ def test_a_tenth_of_the_real_spread_is_what_counts():
 def test_a_recorded_collapse_is_kept(case, tmp_path):
     _, data = case
     lost = adversarial(tmp_path / "game", data.provenance, lam=2, seed=1, collapsed="collapsed in epoch 3")
-    assert audit(lost, data, EFFORT)["model"]["collapsed"] == "collapsed in epoch 3"
+    assert audit(lost, data, BUDGET)["model"]["collapsed"] == "collapsed in epoch 3"
 
 
 def test_the_whole_suite_can_be_set_on_it(trained, tmp_path):
     """The attackers as they are, once; what one of them cannot take would come to light after the training."""
     shutil.copytree(trained / "models", tmp_path / "models")
     data = load_folder(trained / "images", attributes=trained / "a.csv")
-    found = audit(tmp_path / "models" / "codes-40-seed-0", data, EFFORT)
+    found = audit(tmp_path / "models" / "codes-40-seed-0", data, BUDGET)
     assert len(rows(found, "released")) >= 4
     assert set(rows(found, "raw")) == set(rows(found, "permuted")) == set(rows(found, "released")) - {"table"}

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.attackers import AttackBudget
 from anonrep.evaluation.naturalness import mean_ssim, naturalness, reading_accuracy, two_sample_accuracy
 from anonrep.evaluation.network_attacker import NetworkAttacker
 
@@ -36,8 +36,8 @@ def reader() -> NetworkAttacker:
 
 def test_a_release_that_changed_nothing_is_perfect(reader):
     data = drawn()
-    effort = Effort(two_sample_epochs=4)
-    row = naturalness(data, data.released(data.images.copy()), reader=reader, task="digit", effort=effort, seed=0)
+    budget = AttackBudget(two_sample_epochs=4)
+    row = naturalness(data, data.released(data.images.copy()), reader=reader, task="digit", budget=budget, seed=0)
     assert set(row) == {"digit_accuracy", "ssim", "two_sample_accuracy"}
     assert row["ssim"] == 1
     assert row["two_sample_accuracy"] == 0.5  # exactly: every test image comes in both forms, and the forms are equal
@@ -47,7 +47,7 @@ def test_a_release_that_changed_nothing_is_perfect(reader):
 
 def test_noise_is_not_taken_for_real(reader):
     data = drawn()
-    row = naturalness(data, noise(data), reader=reader, task="digit", effort=Effort(two_sample_epochs=4), seed=0)
+    row = naturalness(data, noise(data), reader=reader, task="digit", budget=AttackBudget(two_sample_epochs=4), seed=0)
     assert row["two_sample_accuracy"] > 0.95
     assert row["ssim"] < 0.2
     assert 0.3 < row["digit_accuracy"] < 0.7

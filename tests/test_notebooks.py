@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess
-from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.attackers import AttackBudget
 from anonrep.pipeline.parameters import cell_text, declared
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -70,7 +70,7 @@ def test_the_attacker_that_the_audit_shows_how_to_add_finds_people():
     split = np.repeat([0, 1, 2], 100).astype(np.uint8)
     release = Dataset(images, z, {}, split, {"source": "standin", "private": "writer"})
     names = {"np": np, "softmax": softmax, "BaseEstimator": BaseEstimator, "ClassifierMixin": ClassifierMixin}
-    names |= {"assess": assess, "release": release, "suite": lambda *_, **__: {}, "Effort": Effort}
+    names |= {"assess": assess, "release": release, "suite": lambda *_, **__: {}, "AttackBudget": AttackBudget}
     exec(code.replace("\nassess(", "\nfound = assess("), names)
     row = next(row for row in names["found"] if row["attacker"] == "nearest_mean")
     assert row["accuracy"] > 0.9

@@ -112,7 +112,7 @@ def test_from_a_folder_to_a_release(demo, data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "part"),
     [
-        ({"effort": {"treez": 5}}, TypeError, "treez"),
+        ({"budget": {"treez": 5}}, TypeError, "treez"),
         ({"despite": ["haste"]}, ValueError, "despite names haste"),
         ({"despite": "collapsed"}, ValueError, r"expected a list such as \['collapsed'\]"),
         ({"new": "nowhere"}, FileNotFoundError, "nowhere is missing"),
@@ -133,7 +133,7 @@ def test_what_the_release_would_refuse_is_named_before_training(changes, error, 
     (room / "letters").mkdir()
     (room / "small").mkdir()
     Image.new("L", (9, 9)).save(room / "small/1.png")
-    given = {"new": "new", "out": "release", "effort": {}, **changes}
+    given = {"new": "new", "out": "release", "budget": {}, **changes}
     given |= {name: room / given[name] for name in ("new", "out", "mapping") if name in given}
     with pytest.raises(error, match=part):
         foresee(data, room / "images", **given)
@@ -178,7 +178,7 @@ def test_the_notebook_says_what_is_wrong_before_training(given, words, tmp_path)
 def test_the_notebook_goes_from_a_folder_to_a_release(own, demo, tmp_path):
     """As the README has it: the committed notebook from the command line. The demonstration leaves what is there."""
     given = {"game": GAME, "config": CONFIG, "codes": 8, "lam": 1, "out": "mine"}
-    given |= {"effort": {"network_epochs": 1, "large_epochs": 0, "trees": 5}}
+    given |= {"budget": {"network_epochs": 1, "large_epochs": 0, "trees": 5}}
     if own:
         given |= {"folder": str(demo / "images"), "new": str(demo / "new"), "invert": True}
     done = run_notebook(tmp_path, **given)

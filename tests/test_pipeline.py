@@ -202,7 +202,7 @@ def test_the_rows_hold_the_whole_grid_and_both_controls(done):
     for (variant, task), found in attackers.items():
         more = {"majority", "logistic", "boosted", "mlp"} if task == "writer" else set()
         large = {"cnn_large"} if task == "writer" and variant != "finite" else set()
-        assert found == {"cnn", "trees", "svm", "neighbours", "committee"} | more | large
+        assert found == {"cnn", "trees", "svm", "neighbours", "ensemble"} | more | large
     for row in accuracy:
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["n"] == (Dataset.load(done / "data/processed/pendigits.npz").split == 2).sum() == 100

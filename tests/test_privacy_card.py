@@ -171,9 +171,9 @@ def test_what_was_not_audited_or_collapsed_gets_no_number(facts):
 
 def test_attackers_that_learned_from_fewer_images_are_named_beside_the_table():
     limit = "Of 600 training images svm learned from 400, drawn at random"
-    rows = [{**row, "learned_from": 400 if row["attacker"] == "svm" else 600} for row in FACTS["attackers"]]
+    rows = [{**row, "n_train": 400 if row["attacker"] == "svm" else 600} for row in FACTS["attackers"]]
     assert limit in words(render(card({**FACTS, "attackers": rows})))
-    rows = [{**row, "learned_from": 600} for row in FACTS["attackers"]]
+    rows = [{**row, "n_train": 600} for row in FACTS["attackers"]]
     for everybody in (rows, FACTS["attackers"]):  # an audit of before this was recorded
         assert "drawn at random" not in words(render(card({**FACTS, "attackers": everybody})))
 

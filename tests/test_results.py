@@ -349,8 +349,8 @@ def test_the_ablation_compares_by_attackers_whom_all_cells_have_met(tmp_path, ro
 @pytest.mark.parametrize("as_table", [list, pd.DataFrame], ids=["rows", "table"])
 def test_who_learned_from_fewer_images_is_said_and_nothing_where_nobody_did(as_table):
     """On the attackers' best terms: an outsider who had few images says nothing of those who had them all."""
-    counts = [("trees", 9000), ("svm", 6000), ("neighbours", 6000), ("committee", 9000), ("trees", 100), ("svm", 100)]
-    rows = [{"attacker": name, "learned_from": count, "accuracy": 0.5} for name, count in counts]
+    counts = [("trees", 9000), ("svm", 6000), ("neighbours", 6000), ("ensemble", 9000), ("trees", 100), ("svm", 100)]
+    rows = [{"attacker": name, "n_train": count, "accuracy": 0.5} for name, count in counts]
     said = results.limited(as_table(rows))
     assert said.startswith("Of 9000 training images svm learned from 6000 and neighbours learned from 6000, drawn at")
     assert results.limited(as_table([*rows, {"attacker": "reader", "accuracy": 0.2}])) == said

@@ -140,7 +140,7 @@ def test_a_row_for_each_release_with_what_was_asked_for():
         assert [name for name in row if name in ASKED] == ASKED
         assert set(row) == {*ASKED, "attacker", "attackers", "low", "high", "information"}
     names = ["worst_attacker", "attacker", "attackers", "low", "high", "information", "utility", "naturalness"]
-    assert [rows[0][name] for name in names] == pytest.approx([0.32, "committee", 4, 0.30, 0.35, 0.96, 0.96, 0.9])
+    assert [rows[0][name] for name in names] == pytest.approx([0.32, "ensemble", 4, 0.30, 0.35, 0.96, 0.96, 0.9])
     assert [rows[1][name] for name in names] == pytest.approx([0.28, "cnn", 2, 0.26, 0.31, 0.84, 0.98, 0.8])
     assert rows[2]["setting"] is None
 
@@ -186,7 +186,7 @@ def test_means_over_seeds_with_the_least_and_the_greatest():
     assert np.isnan(table.setting.iloc[1])
     first, second = table.iloc[0], table.iloc[1]
     names = [*MEASURES, "information", "least", "greatest", "seeds", "attacker"]
-    assert [first[name] for name in names] == pytest.approx([0.30, 0.97, 0.85, 0.90, 0.28, 0.32, 2, "committee"])
+    assert [first[name] for name in names] == pytest.approx([0.30, 0.97, 0.85, 0.90, 0.28, 0.32, 2, "ensemble"])
     assert [second[name] for name in names] == pytest.approx([0.6, 0.99, 0.4, 1.8, 0.6, 0.6, 1, "cnn"])
 
 

@@ -44,8 +44,8 @@ ROWS = [
     *attacked("raw", None, "expression", majority=0.15, trees=0.90, cnn=0.95),
     *read("raw", None, 0.97),
     *attacked("raw", None, "pose", trees=0.8),
-    *attacked("substituted", 2, trees=0.40, cnn=0.35, committee=0.41),
-    *attacked("substituted", 2, "expression", trees=0.72, cnn=0.70, committee=0.71),
+    *attacked("substituted", 2, trees=0.40, cnn=0.35, ensemble=0.41),
+    *attacked("substituted", 2, "expression", trees=0.72, cnn=0.70, ensemble=0.71),
     *read("substituted", 2, 0.99),
     *attacked("substituted", 6, trees=0.30, cnn=0.31),
     *attacked("substituted", 6, "expression", trees=0.75, cnn=0.71),
@@ -94,7 +94,7 @@ def test_a_row_for_each_split_method_and_target():
 
 def test_the_best_attacker_of_each_task_counts_with_its_interval_and_name():
     row = row_of(releases(ROWS), "substituted", 2)
-    assert (row.identity, row.identity_by, row.expression, row.expression_by) == (0.41, "committee", 0.72, "trees")
+    assert (row.identity, row.identity_by, row.expression, row.expression_by) == (0.41, "ensemble", 0.72, "trees")
     assert [row.identity_low, row.identity_high] == pytest.approx([0.39, 0.44])
     assert [row.expression_low, row.expression_high] == pytest.approx([0.70, 0.75])
     assert (row.identity_cnn, row.expression_cnn) == (0.35, 0.70)
@@ -210,7 +210,7 @@ def test_no_other_target_is_better(pairs):
 
 def test_an_accuracy_with_its_interval_and_attacker():
     row = row_of(releases(ROWS), "substituted", 2)
-    assert with_interval(row, "identity") == "41.0 % (39.0 to 44.0, committee)"
+    assert with_interval(row, "identity") == "41.0 % (39.0 to 44.0, ensemble)"
     assert with_interval(row, "expression") == "72.0 % (70.0 to 75.0, trees)"
     assert with_interval(row, "pose") == "–"
     assert with_interval(row, "nothing of the kind") == "–"

@@ -188,7 +188,7 @@ WRONG = {  # what: (path, value, how its line begins)
     "range of a game": (("variants", "faithful", "game", "hidden"), 0, "variants.faithful.game.hidden is 0; expected"),
     "codes": (("variants", "finite", "codes"), [20, 1], "variants.finite.codes[1] is 1; expected at least 2"),
     "codes elsewhere": (("variants", "finite", "config", "codes"), 5, "variants.finite.config.codes is unknown; "),
-    "effort": (("assessment", "trees"), 0, "assessment.trees is 0; expected a whole number from 1"),
+    "budget": (("assessment", "trees"), 0, "assessment.trees is 0; expected a whole number from 1"),
     "unknown departure": (("ablation", "without"), ["clam"], "ablation.without[0] is 'clam'; expected one of kl, "),
     "no departure": (("ablation", "without"), ["batch"], "ablation.without[0] is 'batch'; expected one of kl, "),
     "lambda off the grid": (("ablation", "lam"), 7, "ablation.lam is 7; expected one of 0, 0.25, 0.5, 1, 1.5, 2"),

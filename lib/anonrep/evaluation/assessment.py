@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from anonrep.data.dataset import SPLITS, Dataset
 from anonrep.evaluation.attackers import Suite
-from anonrep.evaluation.code_table import deal
+from anonrep.evaluation.contingency import deal
 from anonrep.evaluation.information import information_bounds
 from anonrep.evaluation.intervals import wilson
 from anonrep.utils.seeds import numpy_generator
@@ -29,7 +29,7 @@ class Attack:
     classes, prior    (C,), all labels of the training images, and their shares
     validation, test  float64 (n, C): probabilities, calibrated on validation; rows sum to 1
     candidates        how many were tried
-    learned_from      how many training images it learned from; of a committee's members the most
+    n_train      how many training images it learned from; of an ensemble's members the most
     """
 
     attacker: str
@@ -38,7 +38,7 @@ class Attack:
     validation: np.ndarray
     test: np.ndarray
     candidates: int
-    learned_from: int
+    n_train: int
 
     def on(self, index: np.ndarray | slice) -> "Attack":
         """The same attacker on some of the test images."""
@@ -62,7 +62,7 @@ def parts(release: Dataset, labels: np.ndarray) -> list[Labelled]:
 def attack(attackers: Suite, train: Labelled, validation: Labelled, test: Labelled, what: str = "") -> list[Attack]:
     """Fit every candidate on `train`, choose and calibrate on `validation`, apply to `test`.
 
-    The last attack is the committee's: the mean of what the best attackers believe, as many of them as do best on
+    The last attack is the ensemble's: the mean of what the best attackers believe, as many of them as do best on
     validation. `test`'s labels are never looked at.
     """
     classes, counts = np.unique(train[1], return_counts=True)
@@ -73,8 +73,8 @@ def attack(attackers: Suite, train: Labelled, validation: Labelled, test: Labell
         best, believed = max(tried, key=lambda pair: _accuracy(pair[1], classes, validation[1]))
         sharpen = _calibration(believed, classes, validation[1])
         beliefs = sharpen(believed), sharpen(_probabilities(best, test[0], classes))
-        learned_from = getattr(best, "learned_from_", len(train[1]))
-        found.append(Attack(name, classes, prior, *beliefs, len(candidates), learned_from))
+        n_train = getattr(best, "n_train_", len(train[1]))
+        found.append(Attack(name, classes, prior, *beliefs, len(candidates), n_train))
     return [*found, _committee(found, validation[1])]
 
 
@@ -114,11 +114,11 @@ def _committee(members: Sequence[Attack], labels: np.ndarray) -> Attack:
     ranked = sorted(members, key=lambda one: _accuracy(one.validation, classes, labels), reverse=True)
     means = [np.mean([one.validation for one in ranked[:size]], axis=0) for size in range(2, len(ranked) + 1)]
     if not means:
-        return replace(ranked[0], attacker="committee", candidates=1)
+        return replace(ranked[0], attacker="ensemble", candidates=1)
     size = 2 + int(np.argmax([_accuracy(mean, classes, labels) for mean in means]))
     test = np.mean([one.test for one in ranked[:size]], axis=0)
-    learned_from = max(one.learned_from for one in ranked[:size])
-    return Attack("committee", classes, prior, means[size - 2], test, len(means), learned_from)
+    n_train = max(one.n_train for one in ranked[:size])
+    return Attack("ensemble", classes, prior, means[size - 2], test, len(means), n_train)
 
 
 def attack_rows(
@@ -133,7 +133,7 @@ def attack_rows(
     n             groups; for m = 1 images
     attackers     how many were set on the release
     candidates    how many of this one were tried on validation
-    learned_from  how many training images it learned from; `attackers.AtMost` limits some
+    n_train  how many training images it learned from; `attackers.AtMost` limits some
     and, for m = 1, what `information.information_bounds` says
     """
     rows = []
@@ -146,7 +146,7 @@ def attack_rows(
             hits, n = int(np.sum(one.classes[beliefs.argmax(1)] == labels[groups[:, 0]])), len(groups)
             low, high = wilson(hits, n, simultaneous=len(attacks))
             row = {"attacker": one.attacker, "m": m, "accuracy": hits / n, "low": low, "high": high, "n": n}
-            row |= {"attackers": len(attacks), "candidates": one.candidates, "learned_from": one.learned_from}
+            row |= {"attackers": len(attacks), "candidates": one.candidates, "n_train": one.n_train}
             if m == 1:
                 row |= information_bounds(one.test, one.classes, labels, error=1 - low)
             rows.append(row)
@@ -156,7 +156,7 @@ def attack_rows(
 def assess(
     release: Dataset, task: str, attackers: Suite, *, permute: int | None = None, images: Iterable[int] = (1,)
 ) -> list[dict]:
-    """Set every attacker, and their committee, on a release: `attack_rows`, led by the task.
+    """Set every attacker, and their ensemble, on a release: `attack_rows`, led by the task.
 
     With `permute`, a seed, the labels are shuffled over all images first: the control that must come out at chance.
     """

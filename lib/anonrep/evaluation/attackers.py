@@ -31,13 +31,13 @@ PAPERS = ("cnn",)  # the paper's own assessment
 
 
 @dataclass(frozen=True)
-class Effort:
+class AttackBudget:
     """How hard the attackers and the judges of naturalness work."""
 
     network_epochs: int = 16  # of the attackers `cnn` and `mlp`
     large_epochs: int = 24  # of the attacker `cnn_large`, which takes longer than all the others together
     trees: int = 200
-    rounds: int = 20  # of the boosted trees
+    boosting_rounds: int = 20  # of the boosted trees
     pairwise_images: int = 6000  # that `neighbours` and `svm`, which compare images in pairs, learn from at most
     reader_epochs: int = 16  # of the network, trained on raw images, that reads the released ones
     two_sample_epochs: int = 4  # of the network that tells real from released images
@@ -50,31 +50,31 @@ class Effort:
                 raise ValueError(f"{field.name} is {value!r}; expected a whole number from {least}")
 
 
-def suite(effort: Effort, *, seed: int, device: str = "cpu") -> Suite:
+def suite(budget: AttackBudget, *, seed: int, device: str = "cpu") -> Suite:
     """The attackers by name, each with the candidates that validation chooses from.
 
     `cnn` is the paper's own kind of assessment network; the others are there because an adversarial game may hide the
     label from networks like its own and not from these. A further attacker is one more entry. The last of every
-    assessment, the committee of the others, is made by `assessment.attack`.
+    assessment, the ensemble of the others, is made by `assessment.attack`.
     """
     network = {"seed": seed, "device": device}
-    few = partial(AtMost, most=effort.pairwise_images, seed=seed)
+    few = partial(AtMost, most=budget.pairwise_images, seed=seed)
     large = NetworkAttacker(
-        large_network, epochs=effort.large_epochs, batch=256, rate=8e-3, augment=0.09, smoothing=0.1, **network
+        large_network, epochs=budget.large_epochs, batch=256, rate=8e-3, augment=0.09, smoothing=0.1, **network
     )
     boosted = HistGradientBoostingClassifier(
-        max_iter=effort.rounds, max_leaf_nodes=31, max_bins=63, early_stopping=False, random_state=seed
+        max_iter=budget.boosting_rounds, max_leaf_nodes=31, max_bins=63, early_stopping=False, random_state=seed
     )
     return {
         "majority": [on_pixels(DummyClassifier(strategy="prior"))],
         "logistic": [on_pixels(LogisticRegression(C=c, max_iter=200)) for c in (0.1, 1)],
         "neighbours": [few(on_pixels(KNeighborsClassifier(k, weights="distance"))) for k in (1, 5, 15)],
-        "trees": [on_pixels(ExtraTreesClassifier(effort.trees, min_samples_leaf=2, random_state=seed))],
+        "trees": [on_pixels(ExtraTreesClassifier(budget.trees, min_samples_leaf=2, random_state=seed))],
         "boosted": [make_pipeline(FunctionTransformer(coarse), boosted)],
         "svm": [few(on_pixels(SupportVectors(gamma))) for gamma in (0.02, 0.05)],
-        "mlp": [NetworkAttacker(perceptron, epochs=2 * effort.network_epochs, rate=2e-3, **network)],
-        "cnn": [NetworkAttacker(epochs=effort.network_epochs, **network)],
-        **({"cnn_large": [large]} if effort.large_epochs else {}),
+        "mlp": [NetworkAttacker(perceptron, epochs=2 * budget.network_epochs, rate=2e-3, **network)],
+        "cnn": [NetworkAttacker(epochs=budget.network_epochs, **network)],
+        **({"cnn_large": [large]} if budget.large_epochs else {}),
     }
 
 
@@ -97,7 +97,7 @@ class AtMost(ClassifierMixin, BaseEstimator):
     """An attacker that learns from at most `most` images, drawn at random with `seed`, each label once at least.
 
     For those whose time and memory grow with the square of the number of images. Where there are no more than `most`,
-    it is the attacker itself. `learned_from_` is from how many it learned.
+    it is the attacker itself. `n_train_` is from how many it learned.
     """
 
     def __init__(self, attacker: BaseEstimator, most: int, seed: int) -> None:
@@ -109,7 +109,7 @@ class AtMost(ClassifierMixin, BaseEstimator):
         others = drawn[~np.isin(drawn, once)]
         chosen = np.sort(np.concatenate([once, others])[: self.most])
         self.attacker_ = clone(self.attacker).fit(images[chosen], labels[chosen])
-        self.classes_, self.learned_from_ = self.attacker_.classes_, len(chosen)
+        self.classes_, self.n_train_ = self.attacker_.classes_, len(chosen)
         return self
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from scipy.special import rel_entr
 from scipy.stats import beta
 
-from anonrep.evaluation.code_table import check_level, count_pairs, plug_in_information
+from anonrep.evaluation.contingency import check_level, count_pairs, plug_in_information
 from anonrep.evaluation.divergence import information_bound
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import gammaln, logsumexp, rel_entr, xlogy
 
-from anonrep.evaluation.code_table import check_level, count_pairs
+from anonrep.evaluation.contingency import check_level, count_pairs
 
 
 def information_bound(

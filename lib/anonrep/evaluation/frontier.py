@@ -15,9 +15,9 @@ import pandas as pd
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess, task_labels
-from anonrep.evaluation.attackers import Effort, suite
+from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.certificate import accuracy_bound, certify
-from anonrep.evaluation.code_table import smoothed, table_attack
+from anonrep.evaluation.contingency import smoothed, table_attack
 from anonrep.evaluation.kept import kept_by_code
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.codebook import Codebook
@@ -91,7 +91,7 @@ def _learn(data: Dataset, book: Codebook, seed: int) -> dict[str, float]:
     K images leave little to learn: networks and support vectors would come down to the same table, at a greater cost,
     and every tree is that table, so that a few do.
     """
-    everybody = suite(Effort(trees=10, large_epochs=0), seed=seed)
+    everybody = suite(AttackBudget(trees=10, large_epochs=0), seed=seed)
     chosen = {name: everybody[name] for name in ("trees", "neighbours")}
     rows = assess(data.released(book.release()), data.provenance["private"], chosen)
     return {row["attacker"]: row["accuracy"] for row in rows}

@@ -5,7 +5,7 @@ from skimage.metrics import structural_similarity
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import task_labels
-from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.attackers import AttackBudget
 from anonrep.evaluation.network_attacker import NetworkAttacker
 
 
@@ -45,12 +45,12 @@ def naturalness(
     *,
     reader: NetworkAttacker,
     task: str,
-    effort: Effort,
+    budget: AttackBudget,
     seed: int,
     device: str = "cpu",
 ) -> dict:
     """All three as a row: digit_accuracy (named after the task), ssim, two_sample_accuracy."""
-    network = {"epochs": effort.two_sample_epochs, "seed": seed, "device": device}
+    network = {"epochs": budget.two_sample_epochs, "seed": seed, "device": device}
     return {
         f"{task}_accuracy": reading_accuracy(reader, release, task),
         "ssim": mean_ssim(raw, release),

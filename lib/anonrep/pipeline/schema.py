@@ -16,7 +16,7 @@ from anonrep.data.ferg import COUNTS, SPLIT_WAYS
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.data.pendigits import PENS
 from anonrep.data.sources import SOURCES
-from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import DEPARTURES, GameConfig
 from anonrep.methods import perturbations
 from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig
@@ -78,10 +78,10 @@ def _schema(params: object) -> dict[str, Check]:
     points = dict.fromkeys(_at(params, "names"), choice(_at(params, "lambdas")))
     # The pipeline's commands and files bear their names.
     played = [name for name in _at(params, "variants") if name != "finite" and NAME.fullmatch(str(name))]
-    game = {"seeds": several(whole()), "assessment": config(Effort), "game": _game}
+    game = {"seeds": several(whole()), "assessment": config(AttackBudget), "game": _game}
     finite = {
         "codes": several(field(FiniteConfig, "codes")),
-        "assessment": config(Effort),
+        "assessment": config(AttackBudget),
         "config": config(FiniteConfig, leave_out="codes"),  # it has them from the list above
     }
     return {
@@ -139,7 +139,7 @@ def _schema(params: object) -> dict[str, Check]:
                 "game": _game,
                 "standard": _game,
                 "finite": group({"lam": lam, "config": config(FiniteConfig)}),
-                "assessment": config(Effort),
+                "assessment": config(AttackBudget),
             }
         ),
         "ablation": group(
@@ -149,7 +149,7 @@ def _schema(params: object) -> dict[str, Check]:
                 "without": several(choice(DEPARTURES)),
             }
         ),
-        "assessment": config(Effort),
+        "assessment": config(AttackBudget),
     }
 
 

@@ -106,7 +106,7 @@ def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) ->
     if found is None:
         reasons["unaudited"] = (
             f"there is no audit of these very files ({stem(path)}.audit.json): first call "
-            "`anonrep.release.model_audit.audit(path, data, effort)`"
+            "`anonrep.release.model_audit.audit(path, data, budget)`"
         )
     if refused := {reason: text for reason, text in reasons.items() if reason not in despite}:
         raise ReleaseRefused(refused)

@@ -10,9 +10,9 @@ import numpy as np
 
 from anonrep.data.dataset import SPLITS, Dataset
 from anonrep.evaluation.assessment import assess
-from anonrep.evaluation.attackers import Effort, Suite, suite
+from anonrep.evaluation.attackers import AttackBudget, Suite, suite
 from anonrep.evaluation.certificate import certify
-from anonrep.evaluation.code_table import smoothed, table_attack
+from anonrep.evaluation.contingency import smoothed, table_attack
 from anonrep.evaluation.intervals import wilson
 from anonrep.evaluation.kept import kept_attributes, kept_by_code
 from anonrep.release.anonymiser import change, load, stem
@@ -22,12 +22,12 @@ from anonrep.utils.files import write_sealed
 from anonrep.utils.seeds import numpy_generator
 
 
-def audit(path: str | Path, data: Dataset, effort: dict, *, seed: int = 0, device: str = "auto") -> dict:
+def audit(path: str | Path, data: Dataset, budget: dict, *, seed: int = 0, device: str = "auto") -> dict:
     """Set every attacker on the test images of a model's own data, certify what can be, and write `path`.audit.json.
 
     path    the model, as `anonymiser.load` takes it
     data    what it was trained on, with the same split: only then are the test images untouched
-    effort  fields of `Effort`, how hard the attackers work
+    budget  fields of `AttackBudget`, how hard the attackers work
 
     Returns the facts. A model with all but constant output has collapsed, and no number is reported of it. Raises
     ValueError for other data.
@@ -46,7 +46,7 @@ def audit(path: str | Path, data: Dataset, effort: dict, *, seed: int = 0, devic
         "usual": float(np.quantile(change(data.images[test], released.images[test]), USUAL)),
     }
     if not collapsed:
-        attackers = dict(suite(Effort(**effort), seed=seed, device=device))
+        attackers = dict(suite(AttackBudget(**budget), seed=seed, device=device))
         attackers.pop("majority", None)  # a blind guess is no attacker: the card has it by itself
         facts["attackers"] = _attacked(data, released, attackers, seed)
         if model.pictures is None:
@@ -103,7 +103,7 @@ def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> 
         "raw": assess(data, private, attackers, images=GROUPS),
         "permuted": assess(released, private, attackers, images=GROUPS, permute=seed),
     }
-    names = ("m", "attacker", "learned_from", "accuracy", "n")
+    names = ("m", "attacker", "n_train", "accuracy", "n")
     return [{"on": on, **{name: row[name] for name in names}} for on, rows in tried.items() for row in rows]
 
 
@@ -114,7 +114,7 @@ def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
         known, held = (codes[train], data.z[train]), (codes[test], data.z[test])
         rng = numpy_generator(seed, "groups", m)
         hits, n = table_attack(*known, *held, sizes=(data.n_private, k), m=m, rng=rng)
-        row = {"on": "released", "m": m, "attacker": "table", "learned_from": int(train.sum())}
+        row = {"on": "released", "m": m, "attacker": "table", "n_train": int(train.sum())}
         rows.append({**row, "accuracy": hits / n, "n": n})
     return rows
 

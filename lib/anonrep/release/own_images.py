@@ -18,7 +18,7 @@ from anonrep.data.image_reader import SYNTHETIC
 from anonrep.data.pendigits import render
 from anonrep.data.synthetic.standin import pendigits_standin
 from anonrep.data.unipen import parse_unipen
-from anonrep.evaluation.attackers import Effort
+from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import GameConfig
 from anonrep.methods.finite import FiniteConfig
 from anonrep.release.anonymiser import load
@@ -95,16 +95,16 @@ def foresee(
     folder: str | Path,
     new: str | Path,
     out: str | Path,
-    effort: dict,
+    budget: dict,
     despite: Collection[str] = (),
     mapping: str | Path = "",
 ) -> None:
     """Raise ValueError for what would otherwise come to light in the audit or the release, hours later.
 
     data    the training images, from `folder`;  new  those to release, or ""
-    effort  of the audit;  out, despite, mapping  as `folder.release_folder` takes them, with replace
+    budget  of the audit;  out, despite, mapping  as `folder.release_folder` takes them, with replace
     """
-    Effort(**effort)
+    AttackBudget(**budget)
     check_excuses(despite)
     if not new:
         return

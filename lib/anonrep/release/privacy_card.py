@@ -11,7 +11,7 @@ data         name, source, private (what z is called), size [height, width]; fro
 model        kind ("finite" or "adversarial"), lam, seed, sha256 {file: digest}, collapsed (why, or null), audited,
              pictures (how many there are; null if adversarial); from an audit of a finite one also behind (the
              least number of people whose training images a picture was drawn from)
-attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, learned_from, accuracy, low, high, n
+attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, n_train, accuracy, low, high, n
 certificate  rows of `certificate.certify`; null where the release does not consist of fixed pictures
 kept         rows of `kept.kept_by_code` or `kept.kept_attributes`
 usual        what USUAL of the test images do not exceed in `anonymiser.change`; from an audit

@@ -8,7 +8,7 @@ import numpy as np
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess, task_labels
-from anonrep.evaluation.attackers import FEW, Effort, suite
+from anonrep.evaluation.attackers import FEW, AttackBudget, suite
 from anonrep.evaluation.intervals import wilson
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.codebook import Codebook
@@ -36,25 +36,25 @@ def judged(data: Dataset) -> tuple[Dataset, list[str]]:
 
 
 def assess_references(
-    data: Dataset, effort: dict, *, standard: str | Path, out: str | Path, device: str = "auto"
+    data: Dataset, budget: dict, *, standard: str | Path, out: str | Path, device: str = "auto"
 ) -> None:
     """Raw images and the standard method, without a target: `table.json`, and the raw readers, in the folder `out`."""
-    standard, out, device, effort = Path(standard), Path(out), pick_device(device), Effort(**effort)
+    standard, out, device, budget = Path(standard), Path(out), pick_device(device), AttackBudget(**budget)
     train, readers = data.subset("train"), {}
     for task in READ:
-        readers[task] = NetworkAttacker(epochs=effort.reader_epochs, device=device)
+        readers[task] = NetworkAttacker(epochs=budget.reader_epochs, device=device)
         readers[task].fit(train.images, task_labels(train, task)).save(out / f"reader-{task}.safetensors")
-    rows = face_rows(data, *[("majority", *FEW)] * 2, readers, effort, target=None, method="raw", seed=None)
+    rows = face_rows(data, *[("majority", *FEW)] * 2, readers, budget, target=None, method="raw", seed=None)
     for run in read_json(standard / "runs.json"):
         if not run["collapsed"]:
             release = Dataset.load(standard / f"seed-{run['seed']}.npz")
-            rows += face_rows(release, FEW, FEW, readers, effort, target=None, method="standard", seed=run["seed"])
+            rows += face_rows(release, FEW, FEW, readers, budget, target=None, method="standard", seed=run["seed"])
     write_json(out / "table.json", rows)
 
 
 def assess_target(
     data: Dataset,
-    effort: dict,
+    budget: dict,
     target: int,
     *,
     models: str | Path,
@@ -69,18 +69,18 @@ def assess_target(
     finite       the finite release
     A collapsed run has no row for what it made.
     """
-    models, device, effort = Path(models), pick_device(device), Effort(**effort)
+    models, device, budget = Path(models), pick_device(device), AttackBudget(**budget)
     readers = {
         task: NetworkAttacker(device=device).load(models / "references" / f"reader-{task}.safetensors") for task in READ
     }
     fixed = {"expression": readers["expression"]}  # pictures of the target: everybody is read as the target
-    table = replace(effort, trees=min(effort.trees, TABLE_TREES))
+    table = replace(budget, trees=min(budget.trees, TABLE_TREES))
     runs, rows, key = models / f"target-{target}", [], {"target": target}
     for run in read_json(runs / "runs.json"):
         seed = run["seed"]
         if not run["collapsed"]:
             release = Dataset.load(runs / f"seed-{seed}.npz")
-            rows += face_rows(release, TWO, TWO, readers, effort, **key, method="restricted", seed=seed)
+            rows += face_rows(release, TWO, TWO, readers, budget, **key, method="restricted", seed=seed)
             shown = data.released(Codebook.load(runs / f"substituted-{seed}.npz").release())
             rows += face_rows(shown, FEW, TWO, fixed, table, **key, method="substituted", seed=seed)
     finite = models / "finite" / f"target-{target}.npz"
@@ -95,12 +95,12 @@ def face_rows(
     names: Sequence[str],
     kept: Sequence[str],
     readers: Mapping[str, NetworkAttacker],
-    effort: Effort,
+    budget: AttackBudget,
     *,
     seed: int | None,
     **key: object,
 ) -> list[dict]:
-    """Fresh attackers, and their committee, on a release: rows of table1.json, led by `key`.
+    """Fresh attackers, and their ensemble, on a release: rows of table1.json, led by `key`.
 
     `names` of those who go for the identity, `kept` for the expression; sides are told by trees alone. Beside them, on
     the tasks of `readers`, networks trained on raw images.
@@ -108,7 +108,7 @@ def face_rows(
     release, tasks = judged(release)
     key, rows = {**key, "seed": seed, "split": release.provenance["split"]}, []
     for task in tasks:
-        everybody = suite(effort, seed=seed or 0, device=readers["expression"].device)
+        everybody = suite(budget, seed=seed or 0, device=readers["expression"].device)
         chosen = {tasks[0]: names, "expression": kept}.get(task, TABLE)
         found = assess(release, task, {name: everybody[name] for name in chosen})
         rows += [

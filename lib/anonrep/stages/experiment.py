@@ -15,7 +15,7 @@ import torch
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess
-from anonrep.evaluation.attackers import FEW, PAPERS, Effort, suite
+from anonrep.evaluation.attackers import FEW, PAPERS, AttackBudget, suite
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.game import GameConfig
@@ -98,7 +98,7 @@ def assess_controls(
     data: Dataset,
     tasks: Sequence[str],
     seeds: Sequence[int],
-    effort: dict,
+    budget: dict,
     *,
     images: Sequence[int] = (1,),
     out: str | Path,
@@ -111,15 +111,15 @@ def assess_controls(
     on raw images with the first seed and on permuted labels; FEW of it on raw images with other seeds and on the
     constant image, in which there is nothing to be found.
     """
-    out, device, effort = Path(out), pick_device(device), Effort(**effort)
+    out, device, budget = Path(out), pick_device(device), AttackBudget(**budget)
     blank = data.released(np.full_like(data.images, data.images.mean().round()))
-    rows, options = [], {"effort": effort, "device": device, "images": images, "lam": None}
+    rows, options = [], {"budget": budget, "device": device, "images": images, "lam": None}
     for seed in seeds:
         rows += attacked(data, tasks, seed=seed, everyone=seed == seeds[0], variant="raw", **options)
     rows += attacked(data, tasks, seed=seeds[0], variant="permuted", permute=True, **options)
     rows += attacked(blank, tasks, seed=seeds[0], everyone=False, variant="constant", **options)
     train = data.subset("train")
-    reader = NetworkAttacker(epochs=effort.reader_epochs, device=device).fit(train.images, train.attributes[tasks[1]])
+    reader = NetworkAttacker(epochs=budget.reader_epochs, device=device).fit(train.images, train.attributes[tasks[1]])
     reader.save(out / "reader.safetensors")
     write_json(out / "controls.json", rows)
 
@@ -128,7 +128,7 @@ def attacked(
     release: Dataset,
     tasks: Sequence[str],
     *,
-    effort: Effort,
+    budget: AttackBudget,
     seed: int,
     device: str,
     images: Sequence[int] = (1,),
@@ -143,7 +143,7 @@ def attacked(
     """
     rows = []
     for task in tasks:
-        attackers, private = suite(effort, seed=seed, device=device), task == tasks[0]
+        attackers, private = suite(budget, seed=seed, device=device), task == tasks[0]
         if not (private and everyone):
             attackers = {name: attackers[name] for name in (FEW if private or everyone else PAPERS)}
         found = assess(release, task, attackers, permute=seed if permute else None, images=images if private else (1,))
@@ -154,7 +154,7 @@ def attacked(
 def assess_runs(
     data: Dataset,
     tasks: Sequence[str],
-    effort: dict,
+    budget: dict,
     variant: str,
     *,
     images: Sequence[int] = (1,),
@@ -169,7 +169,7 @@ def assess_runs(
     The whole suite goes for the first release, unless `whole` is False, and FEW of it for the others. A collapsed run
     keeps its place in `runs` and has no row in `accuracy` or `naturalness`: never reported as private.
     """
-    runs, device, effort = Path(runs), pick_device(device), Effort(**effort)
+    runs, device, budget = Path(runs), pick_device(device), AttackBudget(**budget)
     reader = NetworkAttacker(device=device).load(Path(controls) / "reader.safetensors")
     accuracy, natural, found = [], [], []
     for run in read_json(runs / "runs.json"):
@@ -178,7 +178,7 @@ def assess_runs(
         if run["collapsed"]:
             continue
         release = Dataset.load(runs / f"seed-{seed}.npz")
-        options = {"effort": effort, "seed": seed, "device": device}
+        options = {"budget": budget, "seed": seed, "device": device}
         accuracy += attacked(release, tasks, images=images, everyone=whole and not natural, **options, **key)
         judged = naturalness(data, release, reader=reader, task=tasks[1], **options)
         natural.append({**key, "seed": seed, **judged, "source": data.source})

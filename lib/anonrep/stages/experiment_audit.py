@@ -11,7 +11,7 @@ import numpy as np
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import attack, attack_rows, task_labels
-from anonrep.evaluation.attackers import Effort, suite
+from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig, play_against
@@ -27,7 +27,7 @@ from anonrep.utils.seeds import numpy_generator
 def baseline(
     data: Dataset,
     tasks: Sequence[str],
-    effort: dict,
+    budget: dict,
     method: str,
     settings: Sequence[float | None],
     *,
@@ -46,7 +46,7 @@ def baseline(
     The whole suite goes for the first seed, FEW of it for the others. `out` has accuracy, naturalness and runs, as
     `experiment.assess_runs` writes them; a collapsed run has a row in runs alone.
     """
-    device, effort, releases = pick_device(device), Effort(**effort), Path(releases)
+    device, budget, releases = pick_device(device), AttackBudget(**budget), Path(releases)
     reader = NetworkAttacker(device=device).load(Path(controls) / "reader.safetensors")
     rows = {"accuracy": [], "naturalness": [], "runs": []}
     runs = read_json(Path(start) / "runs.json")
@@ -64,7 +64,7 @@ def baseline(
                 continue
             release = data.released(made, method=method, setting=setting, seed=seed)
             release.save(releases / f"{file_name(setting)}-{seed}.npz")
-            options = {"effort": effort, "seed": seed, "device": device}
+            options = {"budget": budget, "seed": seed, "device": device}
             rows["accuracy"] += attacked(release, tasks, images=images, everyone=not full, **options, **key)
             full = True
             judged = naturalness(data, release, reader=reader, task=tasks[1], **options)
@@ -83,7 +83,7 @@ def _play(
 def assess_outsiders(
     data: Dataset,
     task: str,
-    effort: dict,
+    budget: dict,
     points: Mapping[str, float],
     *,
     images: Sequence[int] = (1,),
@@ -101,14 +101,14 @@ def assess_outsiders(
 
     All are reported on released test images.
     """
-    device, effort, rows = pick_device(device), Effort(**effort), []
+    device, budget, rows = pick_device(device), AttackBudget(**budget), []
     releases = _releases(points, Path(models))
     labels, train, test = task_labels(data, task), data.split == 0, data.split == 2
     held, few = data.split == 1, np.zeros(len(data), bool)
     chosen = numpy_generator(0, "as few").choice(np.flatnonzero(train), min(held.sum(), train.sum()), replace=False)
     few[chosen] = True
     seeds = sorted({seed for *_, seed, _ in releases})
-    everyone = {seed: suite(effort, seed=seed, device=device) for seed in seeds}
+    everyone = {seed: suite(budget, seed=seed, device=device) for seed in seeds}
 
     def rows_of(attacks: list, variant: str, lam: float, seed: int, knowledge: str) -> list[dict]:
         key = {"dataset": data.provenance["dataset"], "method": variant, "setting": lam, "seed": seed, "task": task}

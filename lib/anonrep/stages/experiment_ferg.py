@@ -13,7 +13,7 @@ import numpy as np
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
-from anonrep.evaluation.code_table import plug_in_information
+from anonrep.evaluation.contingency import plug_in_information
 from anonrep.game import GameConfig
 from anonrep.methods.code_encoder import features, save_encoder, used_codes
 from anonrep.methods.codebook import Codebook, substitute

@@ -166,15 +166,15 @@ def operating_point(table: pd.DataFrame, variant: str, *, kept: float, naturalne
 def limited(rows: Iterable[Mapping] | pd.DataFrame) -> str:
     """Which attackers never learned from as many training images as others did, in sentences; "" if there is none.
 
-    `rows`: of attackers, with `learned_from` where it is known.
+    `rows`: of attackers, with `n_train` where it is known.
     """
-    learned = pd.DataFrame(rows, columns=["attacker", "learned_from"]).dropna().groupby("attacker", sort=False).max()
-    few = learned.learned_from[learned.learned_from < learned.learned_from.max()]
+    learned = pd.DataFrame(rows, columns=["attacker", "n_train"]).dropna().groupby("attacker", sort=False).max()
+    few = learned.n_train[learned.n_train < learned.n_train.max()]
     if few.empty:
         return ""
     names = " and ".join(f"{name} learned from {count:.0f}" for name, count in few.items())
     return (
-        f"Of {learned.learned_from.max():.0f} training images {names}, drawn at random: what these cost grows with the "
+        f"Of {learned.n_train.max():.0f} training images {names}, drawn at random: what these cost grows with the "
         "square of the number (pairwise_images in the parameters). With all images they may find more."
     )
 
