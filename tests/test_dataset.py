@@ -85,6 +85,15 @@ def test_take_subset_and_marginal():
     np.testing.assert_array_equal(part.attributes["slant"], dataset.attributes["slant"][1::3])
 
 
+def test_tasks_are_the_private_label_and_the_attributes():
+    dataset = some().released(some().images, private="writer")
+    assert (dataset.private, dataset.utility) == ("writer", None)
+    assert dataset.task("writer") is dataset.z
+    assert dataset.task("digit") is dataset.attributes["digit"]
+    with pytest.raises(KeyError, match="no task 'age': the data set has writer, digit, slant"):
+        dataset.task("age")
+
+
 def test_a_release_keeps_the_people_and_says_how():
     dataset = some()
     release = dataset.released(255 - dataset.images, lam=2.0)

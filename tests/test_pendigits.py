@@ -114,8 +114,8 @@ def test_build_numbers_the_writers_and_carries_the_provenance():
     assert dataset.z.tolist() == [0, 1, 2] * 20
     assert np.bincount(dataset.split).tolist() == [40, 10, 10]
     assert dataset.provenance == {
-        **{"source": "standin", "private": "writer", "digits": 60, "strokes": 60, "writers": 3},
-        **{"dataset": "pendigits", "size": 20, "frame": "digit", "split_seed": 3},
+        **{"source": "standin", "private": "writer", "utility": "digit", "digits": 60, "strokes": 60, "writers": 3},
+        **{"dataset": "pendigits", "size": 20, "frame": "digit", "split": "random", "split_seed": 3},
     }
     again = build(digits, {"source": "standin"}, split_sizes=(40, 10, 10), seed=3)
     other = build(digits, {"source": "standin"}, split_sizes=(40, 10, 10), seed=4)

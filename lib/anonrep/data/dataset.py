@@ -18,8 +18,9 @@ class Dataset:
     z           int64 (N,), the private label, 0 ... |Z| - 1
     attributes  named int64 or float64 (N,); used to judge a release, never to train one
     split       uint8 (N,), index into SPLITS
-    provenance  JSON-able: source, private (what z is called), sha256, counts, licence ...; whatever derives from the
-                data carries it on
+    provenance  JSON-able, and kept by whatever derives from the data: dataset, source, private (the name of z), utility
+                (the attribute that a release should keep, where there is one), split (the way in which images were put
+                into train, validation and test), sha256, counts, licence ...
     """
 
     images: np.ndarray
@@ -45,6 +46,23 @@ class Dataset:
     def source(self) -> str:
         """Where the images come from in a word, e.g. "uci" or "standin"; every result row repeats it."""
         return self.provenance["source"]
+
+    @property
+    def private(self) -> str:
+        """The name of the private label z, e.g. "writer"."""
+        return self.provenance["private"]
+
+    @property
+    def utility(self) -> str | None:
+        """The name of the attribute that a release should keep, e.g. "digit"; None where none is named."""
+        return self.provenance.get("utility")
+
+    def task(self, name: str) -> np.ndarray:
+        """The labels (N,) of the private label or of an attribute, by its name. KeyError names what there is."""
+        columns = {self.provenance.get("private"): self.z, **self.attributes}
+        if name not in columns:
+            raise KeyError(f"no task {name!r}: the data set has {', '.join(map(str, columns))}")
+        return columns[name]
 
     @property
     def ink(self) -> bool:

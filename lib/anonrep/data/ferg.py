@@ -104,6 +104,7 @@ def build(
             "dataset": "ferg",
             "source": source,
             "private": "identity",
+            "utility": "expression",
             "ink": False,
             "sha256": frames.sha256,
             **ORIGINS[source],

@@ -78,6 +78,7 @@ def load_folder(
             "dataset": name,
             "source": "standin" if pictures.synthetic else "own",
             "private": private,
+            "split": "random",
             "labels": people,
             "counts": np.bincount(z).tolist(),
             "attribute_words": words,

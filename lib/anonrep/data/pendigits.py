@@ -136,6 +136,8 @@ def build(
             "dataset": "pendigits",
             **provenance,
             "private": "writer",
+            "utility": "digit",
+            "split": "random",
             **counts,
             "size": size,
             "frame": frame,

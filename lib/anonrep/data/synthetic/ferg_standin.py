@@ -162,11 +162,13 @@ def nobody(images: int = 420, size: int = 50, seed: int = 0) -> Dataset:
         split=np.zeros(len(pictures), np.uint8),
         provenance={
             "dataset": "ferg",
+            "source": "standin",
             "private": "identity",
+            "utility": "expression",
             "ink": False,
             "size": size,
             "seed": seed,
             **ORIGINS["standin"],
-        }
-        | {**ORIGINS["standin"], "source": "standin", "characters": ["nobody"]},
+            "characters": ["nobody"],
+        },
     )
