@@ -21,11 +21,11 @@ from anonrep.methods.code_encoder import CodeEncoder, make_codebook, save_encode
 from anonrep.networks import Players
 from anonrep.pretraining import reconstruct
 from anonrep.reports import explore_html
-from anonrep.reports.elements import STOPS, picture, slider
 from anonrep.reports.explore import Explorer, Pad, Walk
 from anonrep.reports.explore_data import ALL, Artefacts, Missing, load
 from anonrep.reports.explore_html import Curves, difference, lambda_slider
 from anonrep.reports.explore_run import NEIGHBOURS, Run, believe, drawing
+from anonrep.reports.old_elements import STOPS, picture, slider
 from anonrep.stages.checkpoints import save_players
 from anonrep.utils.files import read_json, write_json
 from anonrep.utils.images import to_tensor

@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from anonrep.pipeline.notebook import cleaned
 from anonrep.pipeline.parameters import check, declared, given, look_up, refuse_number_like
-from anonrep.reports.html import formula, to_html
+from anonrep.reports.page import formula, to_html
 from anonrep.reports.report import provenance_table
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'

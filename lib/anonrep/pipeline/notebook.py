@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> None:
         with suppress(OSError):  # a read-only folder keeps it
             out.unlink(missing_ok=True)  # an earlier run's page would pass for this one's
         sys.exit(f"{traceback}\n{options.name} failed: the executed notebook with its error is {executed}")
-    from anonrep.reports.html import to_html
+    from anonrep.reports.page import to_html
 
     to_html(executed, out, options.title, options.hide_code)
     print(f"{options.name}: {time.monotonic() - start:.1f} s", flush=True)

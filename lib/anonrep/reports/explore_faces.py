@@ -13,11 +13,11 @@ from ipywidgets import HTML, Dropdown, HBox, Layout, SelectionSlider, VBox
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.methods.codebook import Codebook
-from anonrep.reports.elements import light, note, table
 from anonrep.reports.explore import UNUSABLE
 from anonrep.reports.explore_data import ALL
 from anonrep.reports.explore_faces_data import TARGETS, Faces
 from anonrep.reports.explore_html import CHANGES, difference
+from anonrep.reports.old_elements import light, note, table
 from anonrep.reports.plots import COLOURS
 from anonrep.reports.plots_ferg import person
 from anonrep.reports.report_ferg import warning

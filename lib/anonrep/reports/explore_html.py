@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
 
-from anonrep.reports.elements import note, slider, table, uri
 from anonrep.reports.explore_data import ALL, Artefacts, Numbers
 from anonrep.reports.explore_run import NEIGHBOURS, Run
+from anonrep.reports.old_elements import note, slider, table, uri
 from anonrep.reports.plots import COLOURS, figure2
 from anonrep.stages.results import certified, percent, worst
 

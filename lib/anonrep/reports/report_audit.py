@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from anonrep.evaluation.information import least_error
-from anonrep.reports import elements
+from anonrep.reports import old_elements as elements
 from anonrep.reports.plots_audit import BASELINES, OURS, named
 from anonrep.stages.results import percent
 from anonrep.stages.results_audit import better

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import EXPRESSIONS
 from anonrep.methods.codebook import Codebook
-from anonrep.reports import elements, plots
+from anonrep.reports import old_elements as elements
+from anonrep.reports import plots
 from anonrep.reports.plots_ferg import person
 from anonrep.stages.results import percent
 from anonrep.stages.results_ferg import ASKED, METHODS, PAPER, best_target, with_interval

@@ -2,19 +2,20 @@
 
 import html
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from pathlib import Path
 
 import nbformat
 from latex2mathml.converter import convert as mathml
+from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
+from anonrep.reports import elements
 from anonrep.utils.files import write_text
 
-TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = ["text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex", "text/plain"]
 SPELLED = {r"\arg": r"\operatorname{arg}", r"\not=": r"\neq"}  # what latex2mathml does not know
 TAG = re.compile(r"\\tag\*?\{([^{}]*)\}")
@@ -56,7 +57,7 @@ class Exporter(HTMLExporter):
         super().__init__(
             config=config,
             template_name="report",
-            extra_template_basedirs=[str(TEMPLATES)],
+            extra_template_basedirs=[str(elements.TEMPLATES)],
             embed_images=True,
             exclude_input=hide_code,
             preprocessors=["nbconvert.preprocessors.CoalesceStreamsPreprocessor"],  # a progress bar is one output
@@ -132,35 +133,24 @@ def formula(body: str, display: str = "inline") -> str:
 
 
 def equation(body: str) -> str:
-    """A displayed formula as MathML, with what is in its tag at its right."""
+    """A displayed formula as MathML, with its tag on the right."""
     tag = TAG.search(body)
-    number = f'<span class="tag">({html.escape(tag[1])})</span>' if tag else ""
-    # Spans, because Markdown puts displays inside a paragraph.
-    shown = formula(TAG.sub("", body).strip(), "block")
-    return f'<span class="equation"><span class="formula">{shown}</span>{number}</span>'
+    return str(elements.equation(Markup(formula(TAG.sub("", body).strip(), "block")), tag and tag[1]))
 
 
 def contents(headings: list[tuple[str, str]]) -> str:
     """A table of contents; nothing for a page of one or two sections."""
-    if len(headings) < 3:
-        return ""
-    items = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in headings)
-    return f'<nav class="contents" aria-label="Contents"><ol>{items}</ol></nav>'
+    return str(elements.contents([(name, Markup(text)) for name, text in headings])) if len(headings) > 2 else ""
 
 
 def figure(output: nbformat.NotebookNode, kind: str) -> str:
     """An image output as <figure>: a data URI, its natural width, `alt` and `caption` from its metadata."""
-    data = output.data[kind]
+    data, metadata = output.data[kind], {**output.metadata, **output.metadata.get(kind, {})}
     # SVG is text in a notebook, the others are base64 already.
-    raw = data.encode() if kind == "image/svg+xml" else data.replace("\n", "").encode()
-    code = b64encode(raw).decode() if kind == "image/svg+xml" else raw.decode()
-    metadata = {**output.metadata, **output.metadata.get(kind, {})}
-    alt = html.escape(metadata.get("alt", "Figure without a description"))
-    caption = f"<figcaption>{html.escape(metadata['caption'])}</figcaption>" if metadata.get("caption") else ""
-    natural = metadata.get("width") or _width(kind, data)
-    width = f' style="--natural: {natural}px"' if natural else ""
-    image = f'<img src="data:{kind};base64,{code}" alt="{alt}"{width}>'
-    return f'<figure><div class="scroll card">{image}</div>{caption}</figure>'
+    raw = data.encode() if kind == "image/svg+xml" else b64decode(data)
+    alt, width = metadata.get("alt", "Figure without a description"), metadata.get("width") or _width(kind, data)
+    source = elements.uri(raw, kind.removeprefix("image/"))
+    return str(elements.figure(source, alt, metadata.get("caption"), width))
 
 
 def _width(kind: str, data: str) -> int | None:
