@@ -1,14 +1,15 @@
-# `make` lists the targets. PYTHON makes the environment, JOBS stages run side by side.
+# `make` lists the targets. PYTHON makes the environment, JOBS stages or tests run side by side.
 PYTHON ?= python3
 JOBS ?= 2
+PYTEST = python -m pytest -n $(JOBS) --dist worksteal
 export DVC_NO_ANALYTICS = 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro quick report test lint bench drill explore
+.PHONY: help repro quick report test test-all lint bench drill explore
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
 repro: .venv/installed ## install, run the whole pipeline, say where the report is
 	@python -m anonrep.pipeline.repro --jobs $(JOBS)
@@ -23,8 +24,12 @@ report: .venv/installed ## build the HTML reports again from the results that ar
 	@python -m anonrep.pipeline.resume --metrics
 	@for stage in report ferg audit index; do dvc repro --single-item --force $$stage || exit 1; done
 
-test: .venv/installed ## the tests, with lint among them
-	@python -m pytest
+test: .venv/installed ## the tests, with lint among them, in at most five minutes
+	@$(PYTEST) -m "not slow"
+
+test-all: test ## and what is slow: kills, full disks, the bench, every notebook alone, a long fuzz
+	@$(PYTEST) -m slow
+	@ANONREP_FUZZ=1000 $(PYTEST) tests/test_fuzz.py
 
 lint: .venv/installed ## style and layout of code and notebooks
 	@ruff check && ruff format --check

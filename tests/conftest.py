@@ -1,10 +1,23 @@
-"""What several tests share."""
+"""What several tests share: one thread a process, how long hypothesis looks for a counterexample, the golden file."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a process for each core, and stages that tests start
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+
+# `fast` tries the same examples each time; ANONREP_FUZZ=1000 tries a thousand, and others each time. A test whose
+# examples are expensive sets `max_examples` itself.
+settings.register_profile("fast", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=int(os.environ.get("ANONREP_FUZZ", "1000")), deadline=None)
+settings.load_profile("long" if "ANONREP_FUZZ" in os.environ else "fast")
 
 GOLDEN = Path(__file__).parent / "golden"
 
