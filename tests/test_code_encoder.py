@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonrep.data.dataset import Dataset
-from anonrep.methods.code_encoder import CodeEncoder, draw_codes, load_encoder, make_codebook, save_encoder
+from anonrep.methods.code_encoder import CodeEncoder, decode_codewords, load_encoder, make_codebook, save_encoder
 from anonrep.networks import Autoencoder
 from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation
@@ -149,10 +149,10 @@ def test_each_picture_is_the_decoding_of_the_mean_hidden_layer_of_its_training_i
 def test_the_codes_of_single_images_are_drawn_as_the_autoencoder_does():
     """One image a code: the picture is its reconstruction, and two images of one code share one that is neither."""
     autoencoder, images = network(), grey(6)
-    alone = draw_codes(autoencoder, images, np.arange(6))
+    alone = decode_codewords(autoencoder, images, np.arange(6))
     x_hat = (autoencoder(to_tensor(images)).squeeze(1) * 255).round().byte().numpy()
     assert same_picture(alone, x_hat)
-    shared = draw_codes(autoencoder, images, np.array([0, 0, 1, 2, 3, 4]))
+    shared = decode_codewords(autoencoder, images, np.array([0, 0, 1, 2, 3, 4]))
     assert same_picture(shared[1:], x_hat[2:])
     assert not np.array_equal(shared[0], x_hat[0])
     assert not np.array_equal(shared[0], x_hat[1])

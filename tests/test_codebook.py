@@ -8,18 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from anonrep.data.codebook import Codebook, ordered, usage
 from anonrep.data.dataset import Dataset
-from anonrep.methods.codebook import (
-    Codebook,
-    kmeans_codes,
-    medoids,
-    ordered,
-    second_codes,
-    shown_as,
-    substitute,
-    substitution_codebook,
-    usage,
-)
+from anonrep.methods.codebooks import kmeans_codes, medoids, second_codes, shown_as, substitute, substitution_codebook
 from anonrep.utils.files import read_arrays, write_arrays
 
 
@@ -71,11 +62,11 @@ def test_releases_counts_and_used():
 @pytest.mark.parametrize(
     ("images", "codes", "message"),
     [
-        (grey(3) / 255, np.zeros(2, np.int64), r"pictures are float64 .* expected uint8 \(K, H, W\)"),
-        (grey(3)[0], np.zeros(2, np.int64), r"pictures are uint8 \(6, 6\)"),
+        (grey(3) / 255, np.zeros(2, np.int64), r"codewords are float64 .* expected uint8 \(K, H, W\)"),
+        (grey(3)[0], np.zeros(2, np.int64), r"codewords are uint8 \(6, 6\)"),
         (grey(3), np.zeros(2, np.int32), r"codes are int32 \(2,\); expected int64"),
         (grey(3), np.zeros((2, 1), np.int64), r"codes are int64 \(2, 1\)"),
-        (grey(3), np.array([0, 3]), "codes run from 0 to 3 beside 3 pictures; expected 0 to 2"),
+        (grey(3), np.array([0, 3]), "codes run from 0 to 3 beside 3 codewords; expected 0 to 2"),
         (grey(3), np.array([-1, 2]), "codes run from -1 to 2"),
     ],
 )

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from anonrep.data import ferg, ferg_images, ferg_reader
 from anonrep.data.dataset import Dataset
 from anonrep.data.synthetic import ferg_standin
-from anonrep.methods.content import by_person, content, content_views, edges, matches, pictures
+from anonrep.methods.content import by_person, content, content_views, edges, matches, nearest_codewords
 from anonrep.methods.gradients import OrientedGradients
 from anonrep.utils.images import to_tensor
 
@@ -241,14 +241,14 @@ def test_views_have_the_shapes_of_a_finite_encoder(faces, found):
         np.testing.assert_array_equal(view.hidden.numpy(), found[faces.split == index].astype(np.float32))
         assert view.one_hot.shape == (len(part), 6)
         assert view.one_hot.argmax(1).tolist() == part.z.tolist()
-        assert view.look_alikes.shape == (len(part), 3)
+        assert view.neighbours.shape == (len(part), 3)
         assert {part_.dtype for part_ in (view.copies, view.hidden, view.one_hot)} == {torch.float32}
-        assert (part.z[view.look_alikes] != part.z[:, None]).all()
+        assert (part.z[view.neighbours] != part.z[:, None]).all()
         rows = found[faces.split == index]
         distances = cdist(rows, rows)
         distances[part.z[:, None] == part.z] = np.inf
         np.testing.assert_allclose(
-            np.take_along_axis(distances, view.look_alikes.numpy(), 1), np.sort(distances, 1)[:, :3], atol=1e-3
+            np.take_along_axis(distances, view.neighbours.numpy(), 1), np.sort(distances, 1)[:, :3], atol=1e-3
         )
 
 
@@ -273,7 +273,7 @@ def test_no_test_image_enters_a_view(faces, found):
     z = np.where(test, (faces.z + 1) % 6, faces.z)
     other = seen(replace(faces, images=images, z=z), np.where(test[:, None], 9.0, found))
     for name, view in plain.items():
-        for field in ("copies", "hidden", "one_hot", "look_alikes"):
+        for field in ("copies", "hidden", "one_hot", "neighbours"):
             assert torch.equal(getattr(view, field), getattr(other[name], field)), (name, field)
     # The control: a validation image does.
     changed = seen(replace(faces, images=np.where((faces.split == 1)[:, None, None], 0, faces.images)), found)
@@ -387,7 +387,7 @@ def test_a_code_is_shown_by_the_image_nearest_to_its_mean(seed, codes, templates
     draw = np.random.default_rng(seed)
     given_codes = np.r_[np.arange(codes), draw.integers(0, codes, 20)]
     rows, own = draw.standard_normal((len(given_codes), 3)), draw.standard_normal((templates, 3))
-    found_ = pictures(rows, given_codes, own)
+    found_ = nearest_codewords(rows, given_codes, own)
     assert found_.shape == (codes,)
     for code in range(codes):
         centre = np.mean([row for row, one in zip(rows, given_codes, strict=True) if one == code], axis=0)
@@ -397,4 +397,4 @@ def test_a_code_is_shown_by_the_image_nearest_to_its_mean(seed, codes, templates
 
 def test_the_mean_of_a_code_counts_and_not_its_first_image():
     rows = np.array([[0.0], [10.0], [10.0], [-5.0]])
-    assert pictures(rows, np.array([0, 0, 0, 1]), np.array([[0.0], [7.0], [-5.0]])).tolist() == [1, 2]
+    assert nearest_codewords(rows, np.array([0, 0, 0, 1]), np.array([[0.0], [7.0], [-5.0]])).tolist() == [1, 2]

@@ -15,11 +15,11 @@ from test_ferg import THREE, put
 from test_unipen import GOOD
 
 from anonrep.data import sources
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_reader import read as read_ferg
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.code_encoder import CodeEncoder, features, load_encoder, save_encoder
-from anonrep.methods.codebook import Codebook
 from anonrep.networks import Players
 from anonrep.stages.checkpoints import load_players, save_players
 from anonrep.utils.files import read_arrays, read_json, write_arrays, write_json

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.attackers import FEW, AttackBudget
 from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.code_encoder import load_encoder
-from anonrep.methods.codebook import Codebook, substitute
-from anonrep.methods.content import content, matches, pictures
+from anonrep.methods.codebooks import substitute
+from anonrep.methods.content import content, matches, nearest_codewords
 from anonrep.stages import experiment_ferg
 from anonrep.stages.assessment_ferg import assess_references, assess_target, face_rows, in_thirds, judged
 from anonrep.stages.experiment import prepare_seeds
@@ -286,7 +287,7 @@ def test_codes_are_the_same_whoever_is_shown_and_pictures_are_theirs(root):
         mine = (BOTH.split == 0) & (BOTH.z == target)
         known = {image.tobytes() for image in BOTH.images[mine]}
         assert {image.tobytes() for image in book.images} <= known
-        nearest = pictures(rows[: len(DATA)][TRAIN], codes[TRAIN], rows[mine])
+        nearest = nearest_codewords(rows[: len(DATA)][TRAIN], codes[TRAIN], rows[mine])
         np.testing.assert_array_equal(book.images, BOTH.images[mine][nearest])
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.frontier import choose, promise, validation_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.methods.code_encoder import load_encoder, make_codebook
-from anonrep.methods.codebook import Codebook
 from anonrep.methods.finite import FiniteConfig, learn, prepare
 from anonrep.networks import Players
 from anonrep.stages.checkpoints import load_players, save_players
@@ -28,7 +28,7 @@ ARCHITECTURE = {
     **{"height": SIZE, "width": SIZE, "n_private": PEOPLE, "hidden": 4},
     **{"channels": 2, "adversary_channels": 2, "variational": False},
 }
-TERMS = ["distortion", "disagreement", "idleness", "information"]
+TERMS = ["distortion", "consistency", "code_usage", "information"]
 
 
 def people() -> Dataset:

@@ -10,9 +10,9 @@ import pytest
 from bs4 import BeautifulSoup
 from test_explore import pictures
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.methods.codebook import Codebook
 from anonrep.reports.explore_data import ALL, Missing
 from anonrep.reports.explore_faces import METHODS, FacesExplorer, before_and_after
 from anonrep.reports.explore_faces_data import TARGETS, Faces

@@ -13,7 +13,7 @@ from torch import nn
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.contingency import plug_in_information
-from anonrep.evaluation.kept import kept_by_code
+from anonrep.evaluation.utility import utility_by_code
 from anonrep.game import GameConfig
 from anonrep.methods import finite
 from anonrep.methods.code_encoder import CodeEncoder, make_codebook
@@ -24,7 +24,7 @@ from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation, torch_generator
 
 SIZE, PEOPLE, SHAPES, HIDDEN = 12, 6, 4, 5
-TERMS = ["distortion", "disagreement", "idleness", "information"]
+TERMS = ["distortion", "consistency", "code_usage", "information"]
 TINY = {"codes": 8, "units": 8, "steps": 20, "batch": 32, "restarts": 2, "neighbours": 2, "copies": 2}
 QUICK = settings(max_examples=30, deadline=None)
 
@@ -86,19 +86,19 @@ def equation_5(p, q, hidden, z, lam):
     n, k = p.shape
     centres = [sum(p[i, c] * hidden[i] for i in range(n)) / sum(p[:, c]) for c in range(k)]
     distortion = sum(p[i, c] * np.sum((hidden[i] - centres[c]) ** 2) for i in range(n) for c in range(k)) / n
-    disagreement = -sum(np.log(p[i] @ q[i]) for i in range(n)) / n
+    consistency = -sum(np.log(p[i] @ q[i]) for i in range(n)) / n
     share = [(sum(p[:, c]) + sum(q[:, c])) / (2 * n) for c in range(k)]
-    idleness = np.log(k) + sum(s * np.log(s) for s in share)
+    code_usage = np.log(k) + sum(s * np.log(s) for s in share)
     joint = np.array([[sum(p[z == person, c]) / n for c in range(k)] for person in range(max(z) + 1)])
     independent = np.outer(joint.sum(1), joint.sum(0))
     information = sum(a * np.log(a / b) for a, b in zip(joint.flat, independent.flat, strict=True) if a > 0)
-    terms = dict(zip(TERMS, (distortion, disagreement, idleness, information), strict=True))
-    return distortion + disagreement + idleness + lam * information, terms
+    terms = dict(zip(TERMS, (distortion, consistency, code_usage, information), strict=True))
+    return distortion + consistency + code_usage + lam * information, terms
 
 
 @st.composite
 def batches(draw):
-    """Soft codes of images and of their look-alikes, a hidden layer and private labels, float64."""
+    """Soft codes of images and of their neighbours, a hidden layer and private labels, float64."""
     n, k, d, persons = (draw(st.integers(*ends)) for ends in ((1, 12), (2, 6), (1, 4), (1, 4)))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     sharpness = draw(st.sampled_from([0.3, 1, 10]))
@@ -141,15 +141,15 @@ def test_hard_codes_that_agree_cost_no_disagreement_and_what_is_left_are_known_n
     codes, draw = np.array(codes), np.random.default_rng(seed)
     hidden, z = draw.standard_normal((len(codes), 2)), draw.integers(0, 3, len(codes))
     _, terms = found(hard(codes, 5), hard(codes, 5), hidden, z, 1.0)
-    assert terms["disagreement"] == 0
+    assert terms["consistency"] == 0
     within = [((hidden[codes == c] - hidden[codes == c].mean(0)) ** 2).sum() for c in np.unique(codes)]
     assert terms["distortion"] == pytest.approx(sum(within) / len(codes), abs=1e-9)
     assert terms["information"] == pytest.approx(plug_in_information(codes, z), abs=1e-9)
     share = np.bincount(codes, minlength=5) / len(codes)
-    assert terms["idleness"] == pytest.approx(np.log(5) + sum(s * np.log(s) for s in share if s), abs=1e-9)
+    assert terms["code_usage"] == pytest.approx(np.log(5) + sum(s * np.log(s) for s in share if s), abs=1e-9)
     # The control: codes that never agree cost as much as there is.
     _, others = found(hard(codes, 5), hard((codes + 1) % 5, 5), hidden, z, 1.0)
-    assert others["disagreement"] == pytest.approx(math.log(1e6))
+    assert others["consistency"] == pytest.approx(math.log(1e6))
 
 
 @given(st.integers(2, 8), st.integers(1, 5))
@@ -157,17 +157,17 @@ def test_hard_codes_that_agree_cost_no_disagreement_and_what_is_left_are_known_n
 def test_no_code_is_idle_where_all_are_equally_often_used_and_all_but_one_where_one_is(k, times):
     codes = np.tile(np.arange(k), times)
     hidden, z = np.zeros((len(codes), 1)), np.zeros(len(codes), int)
-    assert found(hard(codes, k), hard(codes, k), hidden, z, 0)[1]["idleness"] == pytest.approx(0, abs=1e-9)
+    assert found(hard(codes, k), hard(codes, k), hidden, z, 0)[1]["code_usage"] == pytest.approx(0, abs=1e-9)
     flat = np.full((len(codes), k), 1 / k)
-    assert found(flat, flat, hidden, z, 0)[1]["idleness"] == pytest.approx(0, abs=1e-9)
-    assert found(hard(0 * codes, k), hard(0 * codes, k), hidden, z, 0)[1]["idleness"] == pytest.approx(np.log(k))
+    assert found(flat, flat, hidden, z, 0)[1]["code_usage"] == pytest.approx(0, abs=1e-9)
+    assert found(hard(0 * codes, k), hard(0 * codes, k), hidden, z, 0)[1]["code_usage"] == pytest.approx(np.log(k))
 
 
 def test_look_alikes_count_for_the_share():
-    """A code that only look-alikes get is not idle."""
+    """A code that only neighbours get is not idle."""
     zeros, ones = np.zeros(6, int), np.ones(6, int)
     terms = found(hard(zeros, 2), hard(ones, 2), np.zeros((6, 1)), zeros, 0)[1]
-    assert terms["idleness"] == pytest.approx(0, abs=1e-9)
+    assert terms["code_usage"] == pytest.approx(0, abs=1e-9)
 
 
 @given(batches(), st.integers(0, 99))
@@ -244,7 +244,7 @@ def test_soft_codes_are_of_moved_copies_of_an_image_and_of_one_of_its_look_alike
         p, q = finite._soft_codes(encoder, view, index, 0.5, torch_generator(seed))
         for i in range(len(index)):
             mine = (every[:, i] - p[i]).abs().amax(1) < 1e-5
-            theirs = (every[:, view.look_alikes[i]] - q[i]).abs().amax(2) < 1e-5
+            theirs = (every[:, view.neighbours[i]] - q[i]).abs().amax(2) < 1e-5
             assert mine.any()
             assert theirs.any()
             drawn_p.add(int(mine.int().argmax()))
@@ -299,7 +299,7 @@ def test_the_restart_with_the_least_objective_on_validation_is_kept():
     assert chosen["objective"] == min(row["objective"] for row in restarts)
     assert len({row["objective"] for row in restarts}) == 4
     for row in restarts:
-        fidelity = row["distortion"] + row["disagreement"] + row["idleness"]
+        fidelity = row["distortion"] + row["consistency"] + row["code_usage"]
         assert row["objective"] == pytest.approx(fidelity + lam * row["information"], rel=1e-5)
     assert [row["restart"] for row in history] == [0, 0, 1, 1, 2, 2, 3, 3]
     judged = torch_generator(7, "finite", "1", config.codes, chosen["restart"], "judge")
@@ -349,7 +349,7 @@ def test_the_codes_tell_the_person_for_nothing_hardly_at_a_price_and_the_shape_e
     for lam in (0, 4):
         encoder, _, _ = learn(autoencoder.encoder, seen, lam, config, 0)
         codes = make_codebook(autoencoder, encoder, data).codes
-        told[lam] = {row["attribute"]: row["score"] for row in kept_by_code(data, codes, ["shape", "mark"])}
+        told[lam] = {row["attribute"]: row["score"] for row in utility_by_code(data, codes, ["shape", "mark"])}
         told[lam]["person"] = plug_in_information(codes[test], data.z[test])
     assert told[0]["person"] > 0.3
     assert told[4]["person"] < 0.15  # of which chance alone makes about (4 - 1)(6 - 1) / (2 x 160) = 0.05

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.certificate import accuracy_bound, certify
 from anonrep.evaluation.contingency import smoothed
-from anonrep.evaluation.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
-from anonrep.evaluation.kept import kept_by_code
-from anonrep.methods.codebook import Codebook
+from anonrep.evaluation.frontier import answer, choose, promise, release_rows, utility_rows, validation_bound
+from anonrep.evaluation.utility import utility_by_code
 
 PERSONS, DIGITS = 30, 10
 KEY = {"dataset": "toy", "method": "finite", "lam": 1.5, "codebook": 12}
@@ -176,8 +176,8 @@ def test_codes_of_other_images_are_an_error():
 
 def test_kept_rows_are_those_by_code_with_their_key():
     key = {"method": "k-means", "lam": None, "codebook": DIGITS, "seed": 3}
-    rows = kept_rows(DATA, INDEPENDENT, ["digit", "slant"], **key)
-    plain = kept_by_code(DATA, INDEPENDENT.codes, ["digit", "slant"])
+    rows = utility_rows(DATA, INDEPENDENT, ["digit", "slant"], **key)
+    plain = utility_by_code(DATA, INDEPENDENT.codes, ["digit", "slant"])
     assert rows == [key | row | {"source": "standin"} for row in plain]
     assert [row["score"] > 0.99 for row in rows] == [True, False]
     assert json.loads(json.dumps(rows)) == rows

@@ -10,12 +10,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 from test_release import SECRETS, adversarial, made, photographs
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.image_folder import load_folder
 from anonrep.evaluation.attackers import on_pixels
 from anonrep.evaluation.certificate import certify
 from anonrep.evaluation.contingency import smoothed
 from anonrep.evaluation.intervals import wilson
-from anonrep.methods.codebook import Codebook
 from anonrep.release import model_audit as module
 from anonrep.release.anonymiser import audited, load
 from anonrep.release.folder import release_folder

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from anonrep.methods.codebook import usage
+from anonrep.data.codebook import usage
 from anonrep.reports import plots, plots_finite
 from anonrep.reports.plots_finite import TERMS
 

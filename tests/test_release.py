@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_code_encoder import fresh
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.folder_reader import ImageFolderError, read
 from anonrep.data.image_folder import load_folder
 from anonrep.methods.code_encoder import make_codebook, save_encoder
-from anonrep.methods.codebook import Codebook
 from anonrep.networks import Autoencoder, Players
 from anonrep.release.anonymiser import Anonymiser, audited, change, load
 from anonrep.release.folder import ReleaseRefused, png, release, release_folder

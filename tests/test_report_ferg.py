@@ -11,9 +11,9 @@ from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
 from PIL import Image
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.methods.codebook import Codebook
 from anonrep.reports import plots, report_ferg
 from anonrep.stages.results import percent
 from anonrep.stages.results_ferg import PAPER, releases

@@ -13,14 +13,14 @@ import math
 import numpy as np
 import pandas as pd
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess, task_labels
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.certificate import accuracy_bound, certify
 from anonrep.evaluation.contingency import smoothed, table_attack
-from anonrep.evaluation.kept import kept_by_code
 from anonrep.evaluation.network_attacker import NetworkAttacker
-from anonrep.methods.codebook import Codebook
+from anonrep.evaluation.utility import utility_by_code
 from anonrep.utils.seeds import numpy_generator
 
 
@@ -44,7 +44,7 @@ def release_rows(
     attacker        its name. For m = 1 the best of three: the table of training codes, and trees and neighbours that
                     learn from released training images; the table alone for more
     groups          how many groups of m images the table was set on; None for m = 1
-    utility         test accuracy with which `kept` is read from the code (`kept.kept_by_code`)
+    utility         test accuracy with which `kept` is read from the code (`utility.utility_by_code`)
     naturalness     test accuracy with which `reader` reads `kept` from the code's image
     used            how many codes training images have
     validation_bound  what `validation_bound` says, to choose by
@@ -58,7 +58,7 @@ def release_rows(
     rows = certify(book.codes[test], data.z[test], **references, images=images, delta=delta)
     read = reader.predict(book.images)[book.codes[test]]
     worth = {
-        "utility": kept_by_code(data, book.codes, [kept])[0]["score"],
+        "utility": utility_by_code(data, book.codes, [kept])[0]["score"],
         "naturalness": float(np.mean(read == task_labels(data, kept)[test])),
         "used": len(np.unique(book.codes[train])),
         "validation_bound": validation_bound(data, book.codes),
@@ -67,9 +67,9 @@ def release_rows(
     return [leading | row | _attack(data, book, row["m"], seed) | worth | {"source": data.source} for row in rows]
 
 
-def kept_rows(data: Dataset, book: Codebook, names: list[str], **key: object) -> list[dict]:
-    """The rows of `kept.kept_by_code` for a release, led by `key` (method, lam, codebook, seed), with their source."""
-    return [{**key, **row, "source": data.source} for row in kept_by_code(data, book.codes, names)]
+def utility_rows(data: Dataset, book: Codebook, names: list[str], **key: object) -> list[dict]:
+    """`utility.utility_by_code` of a release: rows led by `key` (method, lam, codebook, seed), with their source."""
+    return [{**key, **row, "source": data.source} for row in utility_by_code(data, book.codes, names)]
 
 
 def _attack(data: Dataset, book: Codebook, m: int, seed: int) -> dict:

@@ -7,8 +7,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.methods.codebook import Codebook
 from anonrep.methods.gradients import OrientedGradients
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
@@ -52,7 +52,7 @@ class CodeEncoder(nn.Module):
 
 
 @torch.no_grad()
-def draw_codes(autoencoder: Autoencoder, images: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def decode_codewords(autoencoder: Autoencoder, images: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """A picture of each code, uint8 (K, H, W): the mean of the hidden layer over the images that have it, decoded.
 
     It lies on the manifold of the decoder, and is nobody's image. `images`: uint8 (N, H, W), `codes`: (N,), each of
@@ -75,9 +75,9 @@ def used_codes(encoder: CodeEncoder, data: Dataset) -> np.ndarray:
 
 
 def make_codebook(autoencoder: Autoencoder, encoder: CodeEncoder, data: Dataset) -> Codebook:
-    """`used_codes` with the pictures of `draw_codes`."""
+    """`used_codes` with the pictures of `decode_codewords`."""
     codes = used_codes(encoder, data)
-    return Codebook(draw_codes(autoencoder, data.subset("train").images, codes[data.split == 0]), codes)
+    return Codebook(decode_codewords(autoencoder, data.subset("train").images, codes[data.split == 0]), codes)
 
 
 def features(architecture: dict) -> tuple[nn.Module, int]:

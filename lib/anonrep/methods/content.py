@@ -2,7 +2,7 @@
 
 Two things are known of images that are frames of clips: who is in them, and which clip each is from. Content is what
 differs among one person's clips and stays within a clip: on faces, above all, the expression. Head, gaze and light move
-within a clip and drop out. From that come look-alikes by other people, which a finite release is learned from
+within a clip and drop out. From that come neighbours by other people, which a finite release is learned from
 (`finite`), and for each image the one by a target that should stand for it (`matches`).
 """
 
@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from anonrep.data.dataset import Dataset
+from anonrep.methods.augmentations import View, nearest_others
 from anonrep.methods.gradients import OrientedGradients
-from anonrep.methods.views import View, nearest_others
 from anonrep.utils.images import blur, jitter, to_tensor
 from anonrep.utils.seeds import subseed
 
@@ -68,7 +68,7 @@ def content_views(
 ) -> dict[str, View]:
     """The views "train" and "validation" that a finite encoder on `OrientedGradients` is learned from.
 
-    `coordinates`: of `content`; what is to be kept, and where look-alikes are looked for. `strength` of
+    `coordinates`: of `content`; what is to be kept, and where neighbours are looked for. `strength` of
     `images.jitter`. Test images are not looked at.
     """
     look, found = OrientedGradients(), {}
@@ -109,7 +109,7 @@ def matches(data: Dataset, coordinates: np.ndarray, target: int, *, pose: float 
     return found
 
 
-def pictures(coordinates: np.ndarray, codes: np.ndarray, templates: np.ndarray) -> np.ndarray:
+def nearest_codewords(coordinates: np.ndarray, codes: np.ndarray, templates: np.ndarray) -> np.ndarray:
     """Which of a target's images shows each code best: int64 (K,), places among `templates`.
 
     The nearest to the mean content of the code's images. `coordinates`: (n, d), `codes`: (n,), each of 0 ... K - 1 at

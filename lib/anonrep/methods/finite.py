@@ -11,9 +11,9 @@ I(Z; K) comes out too large by about (K-1)(|Z|-1) / (2n) nats: what is minimised
 Fidelity says what a code should keep, with no label but z. It is the sum of three terms (`objective`):
 
 distortion    of the image, in the whitened hidden layer of the autoencoder of phases (i) and (ii);
-disagreement  an image and a look-alike *by another person*, each moved a little, should have the same code: what two
+consistency   an image and a look-alike *by another person*, each moved a little, should have the same code: what two
               people draw alike is what they share. This is where "everything but z" comes from;
-idleness      log K - H(K): a code that nobody gets keeps nothing.
+code_usage    log K - H(K): a code that nobody gets keeps nothing.
 """
 
 import math
@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from anonrep.data.dataset import Dataset
 from anonrep.losses import mutual_information, negative_entropy
+from anonrep.methods.augmentations import View, training_views
 from anonrep.methods.code_encoder import CodeEncoder
-from anonrep.methods.views import View, views
 from anonrep.networks import Autoencoder
 from anonrep.utils.precision import fast
 from anonrep.utils.seeds import seeded_initialisation, torch_generator
@@ -45,7 +45,7 @@ class FiniteConfig:
     rate: float = 4e-3  # the top of Adam's one-cycle schedule
     temperature: float = 0.5  # of the soft codes at the end, from 1 at the start: the release will be hard
     restarts: int = 4  # the one with the best objective on validation is kept
-    neighbours: int = 5  # look-alikes an image, one of which is drawn at each step
+    neighbours: int = 5  # neighbours an image, one of which is drawn at each step
     blur: int = 5  # width in pixels of the box that images are blurred by before they are compared
     jitter: float = 0.15  # how far images are moved (images.jitter)
     copies: int = 10  # moved copies of each image to draw from
@@ -69,7 +69,7 @@ def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float)
               + \lambda I(Z; K)
 
     `p`: (B, K), the codes' probabilities for images with the whitened hidden layer `hidden` (B, d) and the private
-    label `one_hot` (B, |Z|); `q`: (B, K), for their look-alikes. c_k, the mean of h weighted by p, is the best centre
+    label `one_hot` (B, |Z|); `q`: (B, K), for their neighbours. c_k, the mean of h weighted by p, is the best centre
     there is. Nats; the distortion is a share of the variance.
     """
     centres = (p.T @ hidden) / p.sum(0).clamp_min(1e-3)[:, None]
@@ -77,25 +77,25 @@ def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float)
     share = (p + q).mean(0) / 2
     terms = {
         "distortion": (p * distances).sum(1).mean(),
-        "disagreement": -(p * q).sum(1).clamp_min(1e-6).log().mean(),
-        "idleness": math.log(p.shape[1]) + negative_entropy(share),
+        "consistency": -(p * q).sum(1).clamp_min(1e-6).log().mean(),
+        "code_usage": math.log(p.shape[1]) + negative_entropy(share),
         "information": mutual_information(one_hot.T @ p / len(p)),
     }
-    fidelity = terms["distortion"] + terms["disagreement"] + terms["idleness"]
+    fidelity = terms["distortion"] + terms["consistency"] + terms["code_usage"]
     return fidelity + lam * terms["information"], {name: float(value.detach()) for name, value in terms.items()}
 
 
 def prepare(autoencoder: Autoencoder, data: Dataset, config: FiniteConfig, seed: int) -> dict[str, View]:
-    """What every lambda and number of codes is learned on (`views.views`)."""
+    """What every lambda and number of codes is learned on (`augmentations.training_views`)."""
     how = {"copies": config.copies, "strength": config.jitter, "neighbours": config.neighbours, "width": config.blur}
-    return views(autoencoder, data, **how, generator=torch_generator(seed, "finite views"))
+    return training_views(autoencoder, data, **how, generator=torch_generator(seed, "finite views"))
 
 
 def _soft_codes(encoder: CodeEncoder, view: View, index: Tensor, temperature: float, generator: torch.Generator):
     """p and q of `objective` for the images at `index` and a look-alike of each, both from moved copies."""
-    n, sizes = len(index), (len(view.copies), len(view.copies), view.look_alikes.shape[1])
+    n, sizes = len(index), (len(view.copies), len(view.copies), view.neighbours.shape[1])
     one, two, which = (torch.randint(size, (n,), generator=generator).to(index.device) for size in sizes)
-    features = view.copies[one, index], view.copies[two, view.look_alikes[index, which]]
+    features = view.copies[one, index], view.copies[two, view.neighbours[index, which]]
     return [(fast(encoder.head, part) / temperature).softmax(1) for part in features]
 
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import pairwise_distances_argmin
 
 from anonrep.data.dataset import Dataset
-from anonrep.methods.codebook import substitution_codebook
+from anonrep.methods.codebooks import substitution_codebook
 from anonrep.utils.seeds import numpy_generator
 
 

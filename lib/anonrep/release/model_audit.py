@@ -14,7 +14,7 @@ from anonrep.evaluation.attackers import AttackBudget, Suite, suite
 from anonrep.evaluation.certificate import certify
 from anonrep.evaluation.contingency import smoothed, table_attack
 from anonrep.evaluation.intervals import wilson
-from anonrep.evaluation.kept import kept_attributes, kept_by_code
+from anonrep.evaluation.utility import utility_by_code, utility_scores
 from anonrep.release.anonymiser import change, load, stem
 from anonrep.release.privacy_card import GROUPS, NOTHING, USUAL
 from anonrep.stages.experiment import pick_device
@@ -50,13 +50,13 @@ def audit(path: str | Path, data: Dataset, budget: dict, *, seed: int = 0, devic
         attackers.pop("majority", None)  # a blind guess is no attacker: the card has it by itself
         facts["attackers"] = _attacked(data, released, attackers, seed)
         if model.pictures is None:
-            facts["kept"] = kept_attributes(released, list(data.attributes), seed)
+            facts["kept"] = utility_scores(released, list(data.attributes), seed)
         else:
             codes = model.apply(data.images)
             facts["model"]["behind"] = _behind(data, codes, len(model.pictures))
             facts["attackers"] += _table(data, codes, len(model.pictures), seed)
             facts["certificate"] = _certificate(data, codes, len(model.pictures))
-            facts["kept"] = kept_by_code(data, codes, list(data.attributes))
+            facts["kept"] = utility_by_code(data, codes, list(data.attributes))
         facts["attackers"] = _with_intervals(facts["attackers"])
     write_sealed(f"{stem(path)}.audit.json", facts)
     return facts

@@ -13,7 +13,7 @@ model        kind ("finite" or "adversarial"), lam, seed, sha256 {file: digest},
              least number of people whose training images a picture was drawn from)
 attackers    rows: on ("released", "raw" or "permuted" labels), m, attacker, n_train, accuracy, low, high, n
 certificate  rows of `certificate.certify`; null where the release does not consist of fixed pictures
-kept         rows of `kept.kept_by_code` or `kept.kept_attributes`
+kept         rows of `utility.utility_by_code` or `utility.utility_scores`
 usual        what USUAL of the test images do not exceed in `anonymiser.change`; from an audit
 release      images, unlike (how many exceed `usual`; null without an audit), synthetic (did a program draw them?); null
              where nothing is released yet

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import render
 from anonrep.data.unipen import Digit
 from anonrep.methods.code_encoder import load_encoder
-from anonrep.methods.codebook import Codebook
 from anonrep.pretraining import encode
 from anonrep.reports.explore_data import Artefacts, Missing
 from anonrep.stages.checkpoints import load_players
@@ -65,7 +65,7 @@ class Run:
         return {lam: Coder(p.autoencoder.encode, p.autoencoder.decode) for lam, p in players.items()}
 
     def _finite_coders(self) -> dict[float, Coder]:
-        """A code's hidden layer is the mean over the training images that have it, as in `code_encoder.draw_codes`."""
+        """A code's hidden layer is the mean over the training images that have it (`code_encoder.decode_codewords`)."""
         autoencoder, train = (
             load_players(self.found.start / f"seed-{self.seed}").autoencoder,
             self.found.data.split == 0,

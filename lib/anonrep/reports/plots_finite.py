@@ -78,7 +78,7 @@ def _bars(axis: Axes, shares: np.ndarray, *, numbers: bool) -> None:
         axis.yaxis.set_major_formatter(PERCENT)
 
 
-TERMS = ["distortion", "disagreement", "idleness", "information"]
+TERMS = ["distortion", "consistency", "code_usage", "information"]
 
 
 def terms(history: pd.DataFrame, *, source: str, setting: str = "full") -> Figure:
@@ -122,8 +122,8 @@ def frontier(
 
     table      rows method, lam, codebook (how many codes were asked for), seed, m, bound, worst_attacker, utility,
                naturalness; fractions, of which those of one image (m = 1) are drawn, as means over seeds
-    kept       rows method, lam, codebook, seed, and those of `kept.kept_by_code`: attribute, kind, score, chance; a
-               small panel for each attribute
+    kept       rows method, lam, codebook, seed, and those of `utility.utility_by_code`: attribute, kind, score, chance;
+               a small panel for each attribute
     attribute  what utility and naturalness are about, "digit" for instance
     chance     accuracy of a blind guess at the private label
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import EXPRESSIONS
-from anonrep.methods.codebook import Codebook
 from anonrep.reports import old_elements as elements
 from anonrep.reports import plots
 from anonrep.reports.plots_ferg import person

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from anonrep.data.codebook import ordered, usage
 from anonrep.data.dataset import Dataset
-from anonrep.methods.codebook import ordered, usage
 from anonrep.reports import plots_finite
 from anonrep.stages.results import load_codebook, over_seeds, percent
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess, task_labels
 from anonrep.evaluation.attackers import FEW, AttackBudget, suite
 from anonrep.evaluation.intervals import wilson
 from anonrep.evaluation.network_attacker import NetworkAttacker
-from anonrep.methods.codebook import Codebook
 from anonrep.stages.experiment import pick_device
 from anonrep.stages.results_ferg import READER
 from anonrep.utils.files import read_json, write_json

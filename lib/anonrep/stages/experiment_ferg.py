@@ -1,6 +1,6 @@
 """The stages on faces as functions: the second method, a game restricted to a target, and what comes after it.
 
-A folder of one target holds what `experiment.train_lambda` leaves for each seed, and two releases of fixed pictures,
+A folder of one target holds what `experiment.train_lambda` leaves for each seed, and two releases of codewords,
 the target's training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the nearest to each raw
 image. The finite release's folder holds its encoder and a `target-T.npz` for each target that may be shown.
 """
@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
 from anonrep.evaluation.contingency import plug_in_information
 from anonrep.game import GameConfig
 from anonrep.methods.code_encoder import features, save_encoder, used_codes
-from anonrep.methods.codebook import Codebook, substitute
-from anonrep.methods.content import content, content_views, matches, pictures
+from anonrep.methods.codebooks import substitute
+from anonrep.methods.content import content, content_views, matches, nearest_codewords
 from anonrep.methods.finite import FiniteConfig, learn
 from anonrep.pretraining import reconstruct
 from anonrep.stages.checkpoints import load_players, save_players
@@ -127,7 +128,7 @@ def train_finite_faces(
     save_encoder(out / f"seed-{seed}", encoder, architecture, **described, provenance=data.provenance)
     for target in targets:
         mine = np.flatnonzero((both.split == 0) & (both.z == target))
-        chosen = mine[pictures(found[train], codes[train], found[mine])]
+        chosen = mine[nearest_codewords(found[train], codes[train], found[mine])]
         Codebook(both.images[chosen], codes).save(out / f"target-{target}.npz", both.provenance | {"target": target})
     key = {"lam": lam, "seed": seed}
     write_json(out / "history.json", [{**key, "codes": config.codes, **row} for row in history])

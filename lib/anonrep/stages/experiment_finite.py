@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.frontier import answer, choose, kept_rows, promise, release_rows, validation_bound
+from anonrep.evaluation.frontier import answer, choose, promise, release_rows, utility_rows, validation_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
-from anonrep.methods.code_encoder import draw_codes, make_codebook, save_encoder
-from anonrep.methods.codebook import Codebook, kmeans_codes, medoids, second_codes, substitution_codebook
+from anonrep.methods.code_encoder import decode_codewords, make_codebook, save_encoder
+from anonrep.methods.codebooks import kmeans_codes, medoids, second_codes, substitution_codebook
 from anonrep.methods.finite import FiniteConfig, learn, prepare
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
@@ -86,7 +87,7 @@ def certify_releases(
     certificate.json  the finite releases in the folder `models`, by themselves and with a second code; k-means codes
                       and medoids for each number of `codes`; substitution by each of the people `targets`, who stand as
                       its seed (`frontier.release_rows`)
-    kept.json         the attributes that nobody trained for (`frontier.kept_rows`)
+    kept.json         the attributes that nobody trained for (`frontier.utility_rows`)
     """
     reader = NetworkAttacker().load(Path(controls) / "reader.safetensors")
     names = [name for name in data.attributes if name != kept]
@@ -96,7 +97,7 @@ def certify_releases(
     for key, codebook in releases:
         key = {"dataset": data.provenance["dataset"], **key}
         certificate += release_rows(data, codebook, reader=reader, kept=kept, **key)
-        attributes += kept_rows(data, codebook, names, **key)
+        attributes += utility_rows(data, codebook, names, **key)
     write_json(Path(out) / "certificate.json", certificate)
     write_json(Path(out) / "kept.json", attributes)
 
@@ -140,7 +141,7 @@ def _drawing(data: Dataset, start: Path, seed: int) -> tuple[Autoencoder, np.nda
 def _drawn(autoencoder: Autoencoder, data: Dataset, codes: np.ndarray) -> Codebook:
     """The codes with a picture of each, from its training images."""
     train = data.split == 0
-    return Codebook(draw_codes(autoencoder, data.images[train], codes[train]), codes)
+    return Codebook(decode_codewords(autoencoder, data.images[train], codes[train]), codes)
 
 
 def answer_all(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.methods.codebook import Codebook
 from anonrep.utils.files import read_json, write_json
 
 CONTROLS = ("permuted", "constant")  # where every attacker must fail

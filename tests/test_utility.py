@@ -8,7 +8,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import r2_score
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.kept import kept_attributes, kept_by_code
+from anonrep.evaluation.utility import utility_by_code, utility_scores
 
 SIZE = 10
 NAMES = ["place", "height", "coin", "noise"]
@@ -27,7 +27,7 @@ def bars(n: int = 500, seed: int = 0) -> Dataset:
 
 
 def by_name(release: Dataset, seed: int = 0) -> dict[str, dict]:
-    return {row["attribute"]: row for row in kept_attributes(release, NAMES, seed)}
+    return {row["attribute"]: row for row in utility_scores(release, NAMES, seed)}
 
 
 def test_raw_images_keep_what_they_show_and_nothing_else():
@@ -75,7 +75,7 @@ def test_a_release_worse_than_the_mean_is_reported_below_zero():
     lying = data.attributes | {
         "height": np.where(data.split == 2, 1 - data.attributes["height"], data.attributes["height"])
     }
-    (row,) = kept_attributes(Dataset(data.images, data.z, lying, data.split, data.provenance), ["height"], 0)
+    (row,) = utility_scores(Dataset(data.images, data.z, lying, data.split, data.provenance), ["height"], 0)
     assert row["score"] < -0.5
 
 
@@ -86,20 +86,20 @@ def test_validation_is_not_looked_at_and_the_seed_decides():
     assert by_name(data) == by_name(data.released(blank))
     grainy = data.released(np.random.default_rng(2).integers(0, 256, data.images.shape, np.uint8))
     assert by_name(grainy)["noise"] != by_name(grainy, seed=1)["noise"]  # bars are few: every seed learns them whole
-    (alone,) = kept_attributes(data, ["noise"], 0)
+    (alone,) = utility_scores(data, ["noise"], 0)
     assert alone == by_name(data)["noise"]  # its company does not matter
 
 
 def test_an_unknown_attribute_is_named():
     with pytest.raises(KeyError, match=r"no task 'mood'.*'height'"):
-        kept_attributes(bars(), ["mood"], 0)
+        utility_scores(bars(), ["mood"], 0)
 
 
 # --- by the code alone
 
 
 def by_code(data: Dataset, codes: np.ndarray) -> dict[str, dict]:
-    return {row["attribute"]: row for row in kept_by_code(data, codes, NAMES)}
+    return {row["attribute"]: row for row in utility_by_code(data, codes, NAMES)}
 
 
 def test_the_codes_say_what_the_trees_find_in_their_pictures():
@@ -155,6 +155,6 @@ def test_renamed_codes_say_the_same():
 def test_codes_of_other_images_and_unknown_attributes_are_errors():
     data = bars()
     with pytest.raises(ValueError, match=r"codes \(499,\) beside 500 images; expected one an image"):
-        kept_by_code(data, np.zeros(499, int), ["place"])
+        utility_by_code(data, np.zeros(499, int), ["place"])
     with pytest.raises(KeyError, match=r"no task 'mood'.*'height'"):
-        kept_by_code(data, np.zeros(500, int), ["mood"])
+        utility_by_code(data, np.zeros(500, int), ["mood"])

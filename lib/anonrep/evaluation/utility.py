@@ -17,7 +17,7 @@ from anonrep.utils.seeds import subseed
 FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_features": "sqrt"}
 
 
-def kept_attributes(release: Dataset, names: Sequence[str], seed: int) -> list[dict]:
+def utility_scores(release: Dataset, names: Sequence[str], seed: int) -> list[dict]:
     """Predict each attribute from released images: fitted on training images, scored on test.
 
     The predictor is extremely randomised trees (Geurts, Ernst and Wehenkel, 2006) on the pixels, for releases of any
@@ -42,8 +42,8 @@ def kept_attributes(release: Dataset, names: Sequence[str], seed: int) -> list[d
     return rows
 
 
-def kept_by_code(data: Dataset, codes: np.ndarray, names: Sequence[str]) -> list[dict]:
-    """The rows of `kept_attributes` for a release of K fixed images, whose codes are all there is to see.
+def utility_by_code(data: Dataset, codes: np.ndarray, names: Sequence[str]) -> list[dict]:
+    """The rows of `utility_scores` for a release of K fixed images, whose codes are all there is to see.
 
     `codes`: integers (N,) from 0, one an image of `data`. Each code answers with the majority (of equals the least) or
     the mean of the training images that have it; a code that none of them has answers without looking. Raises

@@ -1,69 +1,17 @@
-"""Releases that show one of K fixed pictures, learned without an adversary: what the finite release is compared with.
+"""Releases that show one of K codewords, learned without an adversary: what the finite release is compared with.
 
 All are fitted to training images alone and then applied to every image. k-means and medoids see no label at all;
 substitution sees which training images are the target's.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 from tqdm import tqdm
 
+from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.utils.files import read_arrays, write_arrays
 from anonrep.utils.seeds import subseed
-
-
-@dataclass(frozen=True)
-class Codebook:
-    """K pictures, and which of them each image of a data set becomes.
-
-    images  uint8 (K, H, W), the pictures that may be released
-    codes   int64 (N,), 0 ... K - 1, in the order of the data set's images
-    """
-
-    images: np.ndarray
-    codes: np.ndarray
-
-    def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 3:
-            raise ValueError(f"pictures are {self.images.dtype} {self.images.shape}; expected uint8 (K, H, W)")
-        if self.codes.dtype != np.int64 or self.codes.ndim != 1:
-            raise ValueError(f"codes are {self.codes.dtype} {self.codes.shape}; expected int64 (N,)")
-        if len(self.codes) and not 0 <= self.codes.min() <= self.codes.max() < len(self):
-            found = f"{self.codes.min()} to {self.codes.max()}"
-            raise ValueError(f"codes run from {found} beside {len(self)} pictures; expected 0 to {len(self) - 1}")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def counts(self) -> np.ndarray:
-        """How many images become each picture: int64 (K,), sums to N."""
-        return np.bincount(self.codes, minlength=len(self))
-
-    @property
-    def used(self) -> int:
-        """How many of the K pictures at least one image becomes."""
-        return int(np.count_nonzero(self.counts))
-
-    def release(self) -> np.ndarray:
-        """What is released for each image: uint8 (N, H, W), for `Dataset.released`."""
-        return self.images[self.codes]
-
-    def save(self, path: str | Path, provenance: Mapping) -> None:
-        """Write one npz without pickle; the same codebook gives the same bytes. `provenance`: of the images shown."""
-        write_arrays(path, provenance, images=self.images, codes=self.codes)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Codebook":
-        """Read what `save` wrote; a missing or damaged file is named."""
-        return read_arrays(path, "codebook", lambda arrays: cls(arrays["images"], arrays["codes"]))
 
 
 def kmeans_codes(
@@ -96,7 +44,7 @@ def second_codes(codes: np.ndarray, features: np.ndarray, train: np.ndarray, par
 def medoids(dataset: Dataset, features: np.ndarray, k: int, seed: int) -> Codebook:
     """The clusters of `kmeans_codes`, each shown as the training image nearest its centroid.
 
-    Beware: the pictures are real images of real people, and the release discloses those k images whole. `features` are
+    Beware: the codewords are real images of real people, and the release discloses those k images whole. `features` are
     float (N, d), a row for each image of `dataset`; distances are theirs.
     """
     if len(features) != len(dataset):
@@ -111,7 +59,7 @@ def substitution_codebook(raw: Dataset, images: np.ndarray, target: int, *, memo
     """Each image replaced by the nearest real training image of the person `target` (paper, Section 3).
 
     `images`, uint8 (N, H, W), are what gets replaced: in the paper the outputs of an autoencoder, `raw.images` for
-    substitution by itself. Beware: the pictures are the target's real images, disclosed whole, unless the target is an
+    substitution by itself. Beware: the codewords are the target's real images, disclosed whole, unless the target is an
     artificial person (the paper's remark). Raises ValueError when the target has no training image.
     """
     train = raw.subset("train")
@@ -122,7 +70,7 @@ def substitution_codebook(raw: Dataset, images: np.ndarray, target: int, *, memo
 
 
 def shown_as(codebook: Codebook, raw: Dataset, target: int) -> Codebook:
-    """The same codes, each picture replaced by the nearest real training image of the person `target`.
+    """The same codes, each codeword replaced by the nearest real training image of the person `target`.
 
     What the codes tell about the person shown does not change. Beware: as in `substitution_codebook`.
     """
@@ -172,26 +120,3 @@ def _nearest(images: np.ndarray, rows: np.ndarray, lengths: np.ndarray) -> np.nd
 def _rows(images: np.ndarray) -> np.ndarray:
     """uint8 (N, H, W) to whole numbers in float64 (N, H * W)."""
     return images.reshape(len(images), -1).astype(np.float64)
-
-
-def ordered(images: np.ndarray) -> np.ndarray:
-    """An order that puts like pictures side by side: int64 (K,), for images uint8 (K, H, W).
-
-    The leaves of a tree of average linkage over pixel distances, turned so that neighbours are as near as the tree
-    allows (Bar-Joseph, Gifford and Jaakkola, 2001). For hundreds of pictures, not for thousands.
-    """
-    if len(images) < 2:
-        return np.arange(len(images))
-    return leaves_list(linkage(_rows(images), "average", optimal_ordering=True)).astype(np.int64)
-
-
-def usage(codes: np.ndarray, z: np.ndarray, n_codes: int, n_private: int) -> np.ndarray:
-    """How each person's images are spread over the codes: float64 (K, |Z|), shares; a column sums to 1.
-
-    Equal columns tell nothing about who is shown. A person without images has a column of zeros.
-    """
-    for name, values, n in (("codes", codes, n_codes), ("private labels", z, n_private)):
-        if len(values) and not 0 <= values.min() <= values.max() < n:
-            raise ValueError(f"{name} run from {values.min()} to {values.max()}; expected 0 to {n - 1}")
-    table = np.bincount(codes * n_private + z, minlength=n_codes * n_private).reshape(n_codes, n_private)
-    return table / np.maximum(table.sum(0), 1)

@@ -1,4 +1,4 @@
-"""What a finite encoder learns on: look-alikes by other people, features of moved images, a white hidden layer."""
+"""What a finite encoder learns on: neighbours by other people, features of moved images, a white hidden layer."""
 
 from dataclasses import fields, replace
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonrep.data.dataset import Dataset
-from anonrep.methods.views import View, look_alikes, nearest_others, views
+from anonrep.methods.augmentations import View, cross_identity_neighbours, nearest_others, training_views
 from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
 from anonrep.utils.images import blur, to_tensor
@@ -43,7 +43,7 @@ def network() -> Autoencoder:
 
 
 def seen(data: Dataset, seed: int = 0, **how: object) -> dict[str, View]:
-    return views(network(), data, **(HOW | how), generator=torch.Generator().manual_seed(seed))
+    return training_views(network(), data, **(HOW | how), generator=torch.Generator().manual_seed(seed))
 
 
 def differing(one: View, two: View) -> list[str]:
@@ -51,7 +51,7 @@ def differing(one: View, two: View) -> list[str]:
     return [name for name in NAMES if not torch.equal(getattr(one, name), getattr(two, name))]
 
 
-# --- look-alikes
+# --- neighbours
 
 
 @given(n=st.integers(3, 30), wanted=st.integers(1, 4), width=st.sampled_from([1, 3, 5]), seed=st.integers(0, 99))
@@ -61,11 +61,11 @@ def test_are_the_nearest_by_others_as_brute_force_finds_them(n, wanted, width, s
     x, z = torch.from_numpy(draw.random((n, 1, 7, 9))).float(), torch.from_numpy(draw.integers(0, 3, n))
     others = [int((z != own).sum()) for own in z]
     if min(others) < wanted:
-        message = f"{wanted} look-alikes by other people asked for; some of the {n} images have {min(others)}"
+        message = f"{wanted} neighbours by other people asked for; some of the {n} images have {min(others)}"
         with pytest.raises(ValueError, match=message):
-            look_alikes(x, z, wanted, width)
+            cross_identity_neighbours(x, z, wanted, width)
         return
-    found = look_alikes(x, z, wanted, width)
+    found = cross_identity_neighbours(x, z, wanted, width)
     assert found.dtype == torch.int64
     assert found.shape == (n, wanted)
     rows = blur(x, width)[..., ::2, ::2] if width > 1 else x
@@ -77,14 +77,14 @@ def test_are_the_nearest_by_others_as_brute_force_finds_them(n, wanted, width, s
 
 
 def test_one_person_alone_has_no_look_alike():
-    with pytest.raises(ValueError, match="1 look-alikes by other people asked for; some of the 5 images have 0"):
-        look_alikes(torch.rand(5, 1, 8, 8), torch.zeros(5, dtype=torch.int64), 1, 1)
+    with pytest.raises(ValueError, match="1 neighbours by other people asked for; some of the 5 images have 0"):
+        cross_identity_neighbours(torch.rand(5, 1, 8, 8), torch.zeros(5, dtype=torch.int64), 1, 1)
 
 
 def test_many_images_are_compared_in_parts_and_all_with_all():
     """More than are compared at once: each has a twin by the other person, far away in the list."""
     x = torch.from_numpy(grey(600)).unsqueeze(1) / 255
-    found = look_alikes(torch.cat([x, x]), torch.arange(1200) // 600, 1, 3)
+    found = cross_identity_neighbours(torch.cat([x, x]), torch.arange(1200) // 600, 1, 3)
     assert found.squeeze(1).tolist() == [*range(600, 1200), *range(600)]
 
 
@@ -95,8 +95,8 @@ def test_blur_finds_the_stroke_a_little_off_and_sharp_pixels_do_not():
     x[1, 0, 2:14, 8] = 1
     x[2, 0, 2:4, 7] = 1
     z = torch.tensor([0, 1, 2])
-    assert look_alikes(x, z, 1, 5)[0].tolist() == [1]
-    assert look_alikes(x, z, 1, 1)[0].tolist() == [2]
+    assert cross_identity_neighbours(x, z, 1, 5)[0].tolist() == [1]
+    assert cross_identity_neighbours(x, z, 1, 1)[0].tolist() == [2]
 
 
 def test_sharp_pixels_all_count():
@@ -104,8 +104,8 @@ def test_sharp_pixels_all_count():
     x = torch.zeros(3, 1, 8, 8)
     x[0, 0, :, 3] = 1
     x[1] = x[0]
-    assert look_alikes(x, torch.tensor([0, 1, 1]), 1, 1)[0].tolist() == [1]
-    assert look_alikes(x.flip(0), torch.tensor([1, 1, 0]), 1, 1)[2].tolist() == [1]
+    assert cross_identity_neighbours(x, torch.tensor([0, 1, 1]), 1, 1)[0].tolist() == [1]
+    assert cross_identity_neighbours(x.flip(0), torch.tensor([1, 1, 0]), 1, 1)[2].tolist() == [1]
 
 
 # --- the nearest of other people, among any rows
@@ -118,7 +118,7 @@ def test_rows_of_others_are_the_nearest_as_brute_force_finds_them(n, d, wanted, 
     rows, z = torch.from_numpy(draw.standard_normal((n, d))).float(), torch.from_numpy(draw.integers(0, 4, n))
     others = [int((z != own).sum()) for own in z]
     if min(others) < wanted:
-        message = f"{wanted} look-alikes by other people asked for; some of the {n} images have {min(others)}"
+        message = f"{wanted} neighbours by other people asked for; some of the {n} images have {min(others)}"
         with pytest.raises(ValueError, match=message):
             nearest_others(rows, z, wanted)
         return
@@ -156,13 +156,13 @@ def test_shapes_and_labels():
         shapes = {field: tuple(getattr(view, field).shape) for field in NAMES}
         assert shapes == {
             **{"copies": (3, n, FEATURES), "hidden": (n, HIDDEN)},
-            **{"one_hot": (n, PEOPLE), "look_alikes": (n, 2)},
+            **{"one_hot": (n, PEOPLE), "neighbours": (n, 2)},
         }
         assert {getattr(view, field).dtype for field in NAMES} == {torch.float32, torch.int64}
         z = data.subset(name).z
         assert view.one_hot.argmax(1).tolist() == z.tolist()
         assert (view.one_hot.sum(1) == 1).all()
-        assert (z[view.look_alikes] != z[:, None]).all()
+        assert (z[view.neighbours] != z[:, None]).all()
         assert not any(getattr(view, field).requires_grad for field in NAMES)
 
 
@@ -201,9 +201,9 @@ def test_test_images_are_not_looked_at():
     # The controls: validation images decide their own view alone, training images the whitening of both.
     other = seen(repainted(data, 1))
     assert differing(found["train"], other["train"]) == []
-    assert differing(found["validation"], other["validation"]) == ["copies", "hidden", "look_alikes"]
+    assert differing(found["validation"], other["validation"]) == ["copies", "hidden", "neighbours"]
     other = seen(repainted(data, 0))
-    assert differing(found["train"], other["train"]) == ["copies", "hidden", "look_alikes"]
+    assert differing(found["train"], other["train"]) == ["copies", "hidden", "neighbours"]
     assert differing(found["validation"], other["validation"]) == ["hidden"]
 
 
@@ -219,7 +219,7 @@ def test_the_generator_decides_how_images_move_and_nothing_else():
 
 
 def test_a_split_with_too_few_others_is_an_error():
-    with pytest.raises(ValueError, match="16 look-alikes by other people asked for; some of the 16 images have"):
+    with pytest.raises(ValueError, match="16 neighbours by other people asked for; some of the 16 images have"):
         seen(people(), neighbours=16)
     data = people()
     with pytest.raises(ValueError, match="some of the 40 images have 0"):

@@ -1,4 +1,4 @@
-"""What a finite encoder is trained on: an autoencoder's features of moved images, and each image's look-alikes."""
+"""What a finite encoder is trained on: an autoencoder's features of moved images, and each image's neighbours."""
 
 import math
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ class View:
     copies       float32 (C, N, F), the features of the images moved a little, C times
     hidden       float32 (N, d), the hidden layer, whitened; on training images its mean squared norm is 1
     one_hot      float32 (N, |Z|), the private label
-    look_alikes  int64 (N, n), the nearest images by other people
+    neighbours   int64 (N, n), the nearest images by other people
     """
 
     copies: Tensor
     hidden: Tensor
     one_hot: Tensor
-    look_alikes: Tensor
+    neighbours: Tensor
 
 
 @torch.no_grad()
-def look_alikes(x: Tensor, z: Tensor, n: int, width: int) -> Tensor:
+def cross_identity_neighbours(x: Tensor, z: Tensor, n: int, width: int) -> Tensor:
     """The n nearest images by other people, int64 (N, n): Euclidean distance over pixels blurred by a box of `width`.
 
     `x`: (N, 1, H, W), `z`: (N,). The blur lets a stroke lie a little off; of blurred pixels every second one a side is
@@ -44,7 +44,7 @@ def nearest_others(rows: Tensor, z: Tensor, n: int) -> Tensor:
     """The n nearest rows, Euclidean, that have another label: int64 (N, n). `rows`: (N, d), `z`: (N,)."""
     others = len(z) - int(z.bincount().max())
     if others < n:
-        raise ValueError(f"{n} look-alikes by other people asked for; some of the {len(z)} images have {others}")
+        raise ValueError(f"{n} neighbours by other people asked for; some of the {len(z)} images have {others}")
     found = []
     for part, own in zip(rows.split(1000), z.split(1000), strict=True):
         distances = torch.cdist(part, rows).masked_fill_(own[:, None] == z, math.inf)
@@ -53,7 +53,7 @@ def nearest_others(rows: Tensor, z: Tensor, n: int) -> Tensor:
 
 
 @torch.no_grad()
-def views(
+def training_views(
     autoencoder: Autoencoder,
     data: Dataset,
     *,
@@ -63,7 +63,8 @@ def views(
     width: int,
     generator: torch.Generator,
 ) -> dict[str, View]:
-    """The views "train" and "validation". `strength` of `images.jitter`; `neighbours` and `width` of `look_alikes`.
+    """The views "train" and "validation". `strength` of `images.jitter`; `neighbours` and `width` of
+    `cross_identity_neighbours`.
 
     What is learned here, the whitening, is learned from training images. Test images are not looked at.
     """
@@ -82,6 +83,6 @@ def views(
             copies=torch.stack([torch.cat([autoencoder.encoder(some) for some in copy.split(1000)]) for copy in moved]),
             hidden=(hidden - centre) @ whiten,
             one_hot=nn.functional.one_hot(z, data.n_private).float(),
-            look_alikes=look_alikes(x, z, neighbours, width),
+            neighbours=cross_identity_neighbours(x, z, neighbours, width),
         )
     return found
