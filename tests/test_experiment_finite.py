@@ -16,7 +16,7 @@ from anonrep.networks import Players
 from anonrep.stages.checkpoints import load_players, save_players
 from anonrep.stages.experiment import pick_device
 from anonrep.stages.experiment_finite import answer_all, certify_releases, train_finite
-from anonrep.stages.results import finite_codebooks
+from anonrep.stages.old_results import finite_codebooks
 from anonrep.utils.files import write_json
 
 SIZE, PEOPLE, SHAPES, N = 8, 5, 3, 240

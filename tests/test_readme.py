@@ -14,7 +14,7 @@ from anonrep.pipeline.parameters import declared
 from anonrep.release.folder import release_folder
 from anonrep.reports import report, report_ferg, report_finite
 from anonrep.stages import results_ferg
-from anonrep.stages.results import trade_off
+from anonrep.stages.old_results import trade_off
 from anonrep.utils.files import read_json
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from anonrep.evaluation.information import least_error
 from anonrep.reports import report_audit
 from anonrep.reports.report_audit import KNOWLEDGE
-from anonrep.stages.results import percent
+from anonrep.stages.old_results import percent
 from anonrep.stages.results_audit import over_seeds
 
 PEOPLE = 30

@@ -15,7 +15,7 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.reports import plots, report_ferg
-from anonrep.stages.results import percent
+from anonrep.stages.old_results import percent
 from anonrep.stages.results_ferg import PAPER, releases
 from anonrep.utils.files import write_arrays, write_json
 

@@ -18,7 +18,7 @@ from anonrep.data.dataset import Dataset
 from anonrep.game import DEPARTURES, GameConfig
 from anonrep.reports import plots, report, report_finite
 from anonrep.reports.report_departures import REASONS, ablation_cells, ablation_runs, ablation_table, departures_table
-from anonrep.stages import results
+from anonrep.stages import old_results as results
 from anonrep.utils.files import write_json
 
 KEY = ("variant", "lam", "seed")

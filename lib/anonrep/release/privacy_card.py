@@ -29,7 +29,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from anonrep.stages.results import limited, percent
+from anonrep.stages.old_results import limited, percent
 from anonrep.utils.files import write_json, write_text
 
 TEMPLATES = Path(__file__).parents[1] / "reports" / "templates"

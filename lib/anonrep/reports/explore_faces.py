@@ -21,7 +21,7 @@ from anonrep.reports.old_elements import light, note, table
 from anonrep.reports.plots import COLOURS
 from anonrep.reports.plots_ferg import person
 from anonrep.reports.report_ferg import warning
-from anonrep.stages.results import percent
+from anonrep.stages.old_results import percent
 from anonrep.stages.results_ferg import with_interval
 
 METHODS = {

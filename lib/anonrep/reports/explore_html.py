@@ -12,7 +12,7 @@ from anonrep.reports.explore_data import ALL, Artefacts, Numbers
 from anonrep.reports.explore_run import NEIGHBOURS, Run
 from anonrep.reports.old_elements import note, slider, table, uri
 from anonrep.reports.plots import COLOURS, figure2
-from anonrep.stages.results import certified, percent, worst
+from anonrep.stages.old_results import certified, percent, worst
 
 CURVES = {"kept": ("kept", "●"), "private": ("cnn", "■"), "worst": ("worst", "▲"), "bound": ("certified", "◆")}
 CHANGES = {"worst": "added", "kept": "taken away"}  # the colours of a difference

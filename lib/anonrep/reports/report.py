@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from anonrep.data.dataset import Dataset
 from anonrep.reports import plots
-from anonrep.stages.results import Metrics, certified, operating_point, over_seeds, percent, strips, worst
+from anonrep.stages.old_results import Metrics, certified, operating_point, over_seeds, percent, strips, worst
 from anonrep.utils import project
 from anonrep.utils.files import read_arrays, read_json
 

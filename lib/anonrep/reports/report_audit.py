@@ -8,7 +8,7 @@ import pandas as pd
 from anonrep.evaluation.information import least_error
 from anonrep.reports import old_elements as elements
 from anonrep.reports.plots_audit import BASELINES, OURS, named
-from anonrep.stages.results import percent
+from anonrep.stages.old_results import percent
 from anonrep.stages.results_audit import better
 
 PARETO_ALT = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from anonrep.evaluation.attackers import FEW
-from anonrep.stages.results import Metrics, percent
+from anonrep.stages.old_results import Metrics, percent
 from anonrep.utils.files import read_json
 
 REASONS = {

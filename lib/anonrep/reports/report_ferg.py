@@ -14,7 +14,7 @@ from anonrep.data.ferg_format import EXPRESSIONS
 from anonrep.reports import old_elements as elements
 from anonrep.reports import plots
 from anonrep.reports.plots_ferg import person
-from anonrep.stages.results import percent
+from anonrep.stages.old_results import percent
 from anonrep.stages.results_ferg import ASKED, METHODS, PAPER, best_target, with_interval
 from anonrep.utils.files import read_arrays, read_json
 

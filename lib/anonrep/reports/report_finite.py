@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from anonrep.data.codebook import ordered, usage
 from anonrep.data.dataset import Dataset
 from anonrep.reports import plots_finite
-from anonrep.stages.results import load_codebook, over_seeds, percent
+from anonrep.stages.old_results import load_codebook, over_seeds, percent
 
 FRONTIER_ALT = (
     "Certified bound and worst attacker against what a release keeps: the digit, the digit as a reader of raw images "

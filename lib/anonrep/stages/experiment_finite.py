@@ -22,7 +22,7 @@ from anonrep.networks import Autoencoder
 from anonrep.pretraining import encode
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.experiment import pick_device
-from anonrep.stages.results import finite_codebooks, load_codebook
+from anonrep.stages.old_results import finite_codebooks, load_codebook
 from anonrep.utils.files import read_json, write_json
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from anonrep.data.dataset import Dataset
-from anonrep.stages.results import collect
+from anonrep.stages.old_results import collect
 from anonrep.utils.files import read_json, write_json
 
 RELEASE = ["dataset", "method", "setting", "seed"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from anonrep.stages.results import percent
+from anonrep.stages.old_results import percent
 from anonrep.utils.files import read_json
 
 PAPER = {  # Table 1 of the paper, on FERG-DB: target to identity and expression, after substitution

@@ -1,0 +1,133 @@
+"""Every judge on a release, as a stage: fresh attackers, naturalness, and the certificate where it shows codewords.
+
+`assessment`, from params.yaml, says who judges:
+
+budget      `AttackBudget`; `budgets` changes it for some methods
+attackers   by method, or "default": the names of those who go for the private and for the utility label ("all" is the
+            whole suite); "again" for the seeds after the first; "side" for the attributes `sides`
+readers     tasks for which a network trained on raw images reads the release
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from anonrep.data.codebook import Codebook
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.attackers import AttackBudget
+from anonrep.evaluation.certificate import clip_accuracy_bound
+from anonrep.evaluation.frontier import release_rows, utility_rows
+from anonrep.evaluation.judge import judge
+from anonrep.evaluation.naturalness import naturalness
+from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.stages.releases import Release, key_of, load, pick_device, read_index
+from anonrep.utils.files import write_json
+
+Readers = Mapping[str, NetworkAttacker]
+
+
+def assess_release(
+    data: Dataset, folder: str | Path, readers: Readers, assessment: Mapping, *, out: str | Path, device: str = "auto"
+) -> None:
+    """Every judge on every release in `folder`: one JSON file `out`, with rows by kind.
+
+    attacks      what attackers found (`attack_release`); of the seeds of one setting the first faces the whole suite
+    naturalness  does a release still look like what it shows, where `assessment` asks for it
+    certificate  what no classifier exceeds, of codebooks; and `utility`, what else they keep
+    runs         every run, and why it collapsed. A collapsed run has a row here alone: it is never reported as private
+    """
+    folder, device = Path(folder), pick_device(device)
+    rows = {"attacks": [], "naturalness": [], "certificate": [], "utility": [], "runs": []}
+    seen = set()
+    for found in read_index(folder):
+        key = key_of(data, found)
+        if found["attacked"]:
+            rows["runs"].append({**key, "collapsed": found["collapsed"], "source": data.source})
+        if found["collapsed"]:
+            continue
+        release = load(folder, data, found)
+        if release.attacked:
+            setting = (release.key["method"], release.key["setting"], release.key["target"])
+            rows["attacks"] += attack_release(
+                release, assessment, readers, first=setting not in seen, device=device
+            )
+            seen.add(setting)
+            if assessment["naturalness"]:
+                how = {"reader": readers[data.utility], "task": data.utility, "seed": release.key["seed"]}
+                budget = _budget(assessment, release.key["method"])
+                found = naturalness(data, release.data, budget=budget, device=device, **how)
+                rows["naturalness"].append({**release.key, **found, "source": data.source})
+        if release.certified:
+            key = {**release.key, "codes": release.codes}
+            rows["certificate"] += certificate(data, release.codebook, readers, assessment, key)
+            names = [name for name in assessment["attributes"] if name in data.attributes]
+            rows["utility"] += utility_rows(data, release.codebook, names, **key)
+    write_json(out, rows)
+
+
+def attack_release(
+    release: Release,
+    assessment: Mapping,
+    readers: Readers,
+    *,
+    first: bool,
+    permute: int | None = None,
+    device: str = "cpu",
+) -> list[dict]:
+    """The attackers' rows on one release (`judge`), with those whom `assessment` names for its method.
+
+    `first`: whether it is the first seed of its setting; `permute`: a seed to shuffle labels with, for the control.
+    """
+    method, plans = release.key["method"], assessment["attackers"]
+    plan = plans.get(method, plans["default"])
+    if not first or plan == "again":
+        plan = plans.get("again", plan)
+    data, sides = in_thirds(release.data, assessment["sides"])
+    return judge(
+        data,
+        _budget(assessment, method),
+        private=plan["private"],
+        utility=plan["utility"],
+        side=plans.get("side", ()),
+        side_tasks=sides,
+        readers={} if assessment["naturalness"] else _asked(readers, release),
+        images_per_person=assessment["images_per_person"],
+        permute=permute,
+        device=device,
+        key=release.key,
+    )
+
+
+def certificate(data: Dataset, book: Codebook, readers: Readers, assessment: Mapping, key: Mapping) -> list[dict]:
+    """`frontier.release_rows`; where images are frames of clips also `clip_bound`, with clips as independent draws."""
+    images = tuple(assessment["images_per_person"])
+    how = {"reader": readers[data.utility], "utility": data.utility, "images": images}
+    rows, test = release_rows(data, book, **how, **key), data.split == 2
+    more = {"majority": float(np.bincount(data.z[test]).max() / test.sum())}
+    if "clip" in data.attributes:
+        clips = data.attributes["clip"][test]
+        more["clip_bound"] = clip_accuracy_bound(book.codes[test], data.z[test], clips)
+        more["clips"] = len(np.unique(clips))
+    return [row | more for row in rows]
+
+
+def _budget(assessment: Mapping, method: str) -> AttackBudget:
+    return AttackBudget(**assessment["budget"] | assessment["budgets"].get(method, {}))
+
+
+def _asked(readers: Readers, release: Release) -> Readers:
+    """Where codewords of one target are shown, everybody is read as the target: nothing to ask about the person."""
+    fixed = release.codebook is not None
+    return {task: reader for task, reader in readers.items() if not (fixed and task == release.data.private)}
+
+
+def in_thirds(data: Dataset, names: Sequence[str]) -> tuple[Dataset, list[str]]:
+    """The data with those attributes of `names` that it has, as three classes of equal size among training images."""
+    train, sides = data.split == 0, {}
+    for name in names:
+        if name in data.attributes:
+            values = data.attributes[name]
+            sides[name] = np.searchsorted(np.quantile(values[train], [1 / 3, 2 / 3]), values)
+    return replace(data, attributes={**data.attributes, **sides}), [*sides]
