@@ -50,9 +50,7 @@ def assess_release(
         release = load(folder, data, found)
         if release.attacked:
             setting = (release.key["method"], release.key["setting"], release.key["target"])
-            rows["attacks"] += attack_release(
-                release, assessment, readers, first=setting not in seen, device=device
-            )
+            rows["attacks"] += attack_release(release, assessment, readers, first=setting not in seen, device=device)
             seen.add(setting)
             if assessment["naturalness"]:
                 how = {"reader": readers[data.utility], "task": data.utility, "seed": release.key["seed"]}
@@ -96,14 +94,14 @@ def attack_release(
         images_per_person=assessment["images_per_person"],
         permute=permute,
         device=device,
-        key=release.key,
+        key={**release.key, "knowledge": "release"},
     )
 
 
 def certificate(data: Dataset, book: Codebook, readers: Readers, assessment: Mapping, key: Mapping) -> list[dict]:
     """`frontier.release_rows`; where images are frames of clips also `clip_bound`, with clips as independent draws."""
     images = tuple(assessment["images_per_person"])
-    how = {"reader": readers[data.utility], "utility": data.utility, "images": images}
+    how = {"reader": readers[data.utility], "kept": data.utility, "images": images}
     rows, test = release_rows(data, book, **how, **key), data.split == 2
     more = {"majority": float(np.bincount(data.z[test]).max() / test.sum())}
     if "clip" in data.attributes:

@@ -52,9 +52,7 @@ def release_by_codebook(
     for seed, k, found in learned(data, config, codes, lam, **options):
         name = f"codes-{k}-seed-{seed}"
         description = {"lam": lam, "seed": seed, "config": vars(config), "restarts": found["restarts"]}
-        save_encoder(
-            out / name, found["encoder"], found["architecture"], **description, provenance=data.provenance
-        )
+        save_encoder(out / name, found["encoder"], found["architecture"], **description, provenance=data.provenance)
         (chosen,) = [restart for restart in found["restarts"] if restart["chosen"]]
         indices = found["books"][0][2].codes
         key = {"lam": lam, "codes": k, "seed": seed}

@@ -91,7 +91,8 @@ def answers(data: Dataset, names: Sequence[str], target_accuracy: Sequence[float
         book = None if chosen is None else load_codebook(chosen)
         found = promise(data, book, p)
         release = {
-            name: None if chosen is None else chosen[name].item() for name in ("lam", "codes", "seed", "validation_bound")
+            name: None if chosen is None else chosen[name].item()
+            for name in ("lam", "codes", "seed", "validation_bound")
         }
         rows.append({**found, **release, "answer": answer(found, chosen, candidates), "source": data.source})
     return rows
