@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from anonrep.data import ferg_reader
 from anonrep.data.pendigits import OVERSAMPLING, PENS, render
-from anonrep.data.synthetic import ferg_standin
-from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
+from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import Digit, parse_unipen
 from anonrep.pipeline.notebook import ENVIRONMENT
 from bench.timing import Pairs, process, seconds
@@ -18,7 +18,7 @@ from bench.timing import Pairs, process, seconds
 
 def rendering(images: int = 600, size: int = 20) -> Pairs:
     """Seconds for so many digits, and for a PIL loop that draws each stroke in its box and shrinks the image."""
-    digits = parse_unipen(pendigits_standin(0, 30, max(10, images // 30)))[:images]
+    digits = parse_unipen(synthetic_pendigits(0, 30, max(10, images // 30)))[:images]
     while True:
         yield seconds(render, digits, size), seconds(drawn, digits, size)
 
@@ -46,10 +46,10 @@ def drawn(digits: Sequence[Digit], size: int) -> np.ndarray:
 def ferg(images: int = 2000, size: int = 50) -> Pairs:
     """Seconds for a folder of so many FERG images, and for a PIL loop in one process that checks nothing."""
     with tempfile.TemporaryDirectory() as folder, process(environment=ENVIRONMENT) as stage:
-        standin = Path(folder, "ferg")
-        ferg_standin.write(standin, images=images)
+        faces = Path(folder, "ferg")
+        synthetic_ferg.write(faces, images=images)
         while True:
-            yield tuple(stage.submit(seconds, read, standin, size).result() for read in (ferg_reader.read, opened))
+            yield tuple(stage.submit(seconds, read, faces, size).result() for read in (ferg_reader.read, opened))
 
 
 def opened(folder: Path, size: int) -> np.ndarray:

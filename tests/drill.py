@@ -35,7 +35,7 @@ from anonrep.utils.weights import load_weights
 ROOT = Path(__file__).parents[1]
 WAYS = (signal.SIGKILL, signal.SIGINT)
 PLACES = ("data/processed", "models", "build", "reports")
-PASSING = ("build/runs", "build/standin", "build/downloads")  # logs and what can be made again: no stage reads them
+PASSING = ("build/runs", "build/synthetic", "build/downloads")  # logs and what can be made again: no stage reads them
 GRACE = 60  # seconds that a pipeline asked to stop may take
 
 

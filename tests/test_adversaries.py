@@ -55,7 +55,7 @@ def tiny(n: int = 48, seed: int = 0) -> Dataset:
     images, z = draw.integers(0, 60, (n, SIZE, SIZE), np.uint8), np.arange(n) % PEOPLE
     for image, person, row in zip(images, z, draw.integers(0, SIZE - 2, n), strict=True):
         image[row : row + 2, 2 * person : 2 * person + 2] = 255
-    return Dataset(images, z, {}, np.zeros(n, np.uint8), {"source": "standin", "private": "writer"})
+    return Dataset(images, z, {}, np.zeros(n, np.uint8), {"source": "synthetic", "private": "writer"})
 
 
 @pytest.fixture(scope="module")

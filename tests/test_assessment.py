@@ -29,7 +29,7 @@ def carrying(n: int = 900, seed: int = 0) -> Dataset:
     for image, person, bright in zip(images, z, digit, strict=True):
         image[3 * person : 3 * person + 3, 4:8] = 120 + 130 * bright
     split = np.repeat([0, 1, 2], [n - 400, 200, 200]).astype(np.uint8)
-    return Dataset(images, z, {"digit": digit}, split, {"source": "standin", "private": "writer"})
+    return Dataset(images, z, {"digit": digit}, split, {"source": "synthetic", "private": "writer"})
 
 
 def shares(labels: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ def people(seed: int = 0) -> Dataset:
     """Noise of four people, the splits shuffled among one another."""
     draw, n = np.random.default_rng(seed), sum(SIZES.values())
     split = draw.permutation(np.repeat([0, 1, 2], list(SIZES.values()))).astype(np.uint8)
-    return Dataset(grey(n, seed), np.arange(n) % PEOPLE, {}, split, {"source": "standin", "private": "writer"})
+    return Dataset(grey(n, seed), np.arange(n) % PEOPLE, {}, split, {"source": "synthetic", "private": "writer"})
 
 
 def repainted(data: Dataset, split: int, seed: int = 1) -> Dataset:

@@ -13,8 +13,8 @@ from bench.__main__ import main, measures, said
 
 from anonrep.data import ferg_reader
 from anonrep.data.pendigits import render
-from anonrep.data.synthetic import ferg_standin
-from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
+from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.game import GameConfig
 from anonrep.networks import FromOneChannel, ToOneChannel
@@ -125,9 +125,9 @@ def test_the_plain_players_have_stock_layers_alone():
 
 
 def test_the_plain_loops_draw_and_read_the_same_pictures(tmp_path):
-    digits = parse_unipen(pendigits_standin(0, 2, 10))
+    digits = parse_unipen(synthetic_pendigits(0, 2, 10))
     assert np.abs(render(digits).astype(float) - reading.drawn(digits, 20)).mean() < 12  # of 255; joints differ
-    ferg_standin.write(tmp_path / "ferg", images=42)
+    synthetic_ferg.write(tmp_path / "ferg", images=42)
     frames = ferg_reader.read(tmp_path / "ferg", 50)
     found, opened = frames.images, reading.opened(tmp_path / "ferg", 50)
     assert sorted(image.tobytes() for image in found) == sorted(image.tobytes() for image in opened)

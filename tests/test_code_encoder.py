@@ -31,7 +31,7 @@ def grey(n: int, seed: int = 0) -> np.ndarray:
 def people(n: int = 120) -> Dataset:
     """Noise: half of it trains, the rest is validation and test, all shuffled."""
     split = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [n - 2 * (n // 4), n // 4, n // 4]))
-    provenance = {"source": "standin", "private": "writer"}
+    provenance = {"source": "synthetic", "private": "writer"}
     return Dataset(grey(n), np.arange(n) % 3, {}, split.astype(np.uint8), provenance)
 
 

@@ -21,7 +21,7 @@ def grey(n: int, size: int = 6, seed: int = 0) -> np.ndarray:
 def people(n: int = 60) -> Dataset:
     """Noise of three persons: the first two thirds train, then validation, then test."""
     split = np.repeat([0, 1, 2], [n - n // 3, n // 6, n // 3 - n // 6]).astype(np.uint8)
-    return Dataset(grey(n), np.arange(n) % 3, {}, split, {"source": "standin", "private": "writer"})
+    return Dataset(grey(n), np.arange(n) % 3, {}, split, {"source": "synthetic", "private": "writer"})
 
 
 def blobs(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

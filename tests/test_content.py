@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from anonrep.data import ferg, ferg_images, ferg_reader
 from anonrep.data.dataset import Dataset
-from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.methods.content import by_person, content, content_views, edges, matches, nearest_codewords
 from anonrep.methods.gradients import OrientedGradients
 from anonrep.utils.images import to_tensor
@@ -29,12 +29,12 @@ def faces(tmp_path_factory) -> Dataset:
 
     Drawn small, which takes a tenth of the time.
     """
-    folder = tmp_path_factory.mktemp("faces") / "standin"
+    folder = tmp_path_factory.mktemp("faces") / "synthetic"
     with pytest.MonkeyPatch.context() as patch:
-        for module in (ferg_standin, ferg_images):
+        for module in (synthetic_ferg, ferg_images):
             patch.setattr(module, "SIZE", 75)
-        patch.setattr(ferg_standin, "LENGTH", 6)
-        ferg_standin.write(folder, images=6 * 7 * 20)
+        patch.setattr(synthetic_ferg, "LENGTH", 6)
+        synthetic_ferg.write(folder, images=6 * 7 * 20)
         frames = ferg_reader.read(folder, 25)
     return ferg.build(frames, split="clips", split_sizes=(60, 20, 20))
 
@@ -51,7 +51,7 @@ def noise(n: int = 60, people: int = 3, size: int = 10, seed: int = 0, clip: int
     attributes = {"clip": z + people * (np.arange(n) // people // clip)}
     split = np.r_[np.zeros(n - n // 2), np.ones(n // 4), np.full(n // 2 - n // 4, 2)].astype(np.uint8)
     images = draw.integers(0, 256, (n, size, size), np.uint8)
-    return Dataset(images, z, attributes, split, {"source": "standin", "private": "identity"})
+    return Dataset(images, z, attributes, split, {"source": "synthetic", "private": "identity"})
 
 
 # --- features without their person
@@ -299,7 +299,7 @@ def test_each_person_uses_every_image_of_the_target_equally_often(counts, target
     draw, target = np.random.default_rng(seed), target % len(counts)
     z = draw.permutation(np.repeat(np.arange(len(counts)), counts))
     images = draw.integers(0, 256, (len(z), 8, 8), np.uint8)
-    data = Dataset(images, z, {}, np.zeros(len(z), np.uint8), {"source": "standin"})
+    data = Dataset(images, z, {}, np.zeros(len(z), np.uint8), {"source": "synthetic"})
     table = uses(data, matches(data, draw.standard_normal((len(z), 3)), target), target)
     assert table.sum(1).tolist() == counts
     assert (table.max(1) - table.min(1) <= 1).all()
@@ -331,7 +331,7 @@ def test_who_is_alike_in_content_and_pose_is_matched_whatever_the_person(faces):
     draw = np.random.default_rng(0)
     order, rows = draw.permutation(20), draw.standard_normal((20, 4))
     both = np.concatenate([images, images[order] + 60])
-    data = Dataset(both, np.repeat([0, 1], 20), {}, np.zeros(40, np.uint8), {"source": "standin"})
+    data = Dataset(both, np.repeat([0, 1], 20), {}, np.zeros(40, np.uint8), {"source": "synthetic"})
     coordinates = np.concatenate([rows, rows[order]])
     np.testing.assert_array_equal(matches(data, coordinates, 0), [*range(20), *order])
     np.testing.assert_array_equal(matches(data, coordinates, 1)[:20], np.argsort(order))
@@ -342,7 +342,7 @@ def test_pose_decides_where_content_does_not_and_only_as_much_as_it_is_weighted(
     draw = np.random.default_rng(0)
     order, rows = draw.permutation(12), draw.standard_normal((12, 4))
     both = np.concatenate([images, images[order]])
-    data = Dataset(both, np.repeat([0, 1], 12), {}, np.zeros(24, np.uint8), {"source": "standin"})
+    data = Dataset(both, np.repeat([0, 1], 12), {}, np.zeros(24, np.uint8), {"source": "synthetic"})
     apart = np.concatenate([rows, rows])  # content pairs by place, pose by `order`
     np.testing.assert_array_equal(matches(data, apart, 0, pose=0.0)[12:], np.arange(12))
     np.testing.assert_array_equal(matches(data, apart, 0, pose=1e3)[12:], order)

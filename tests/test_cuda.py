@@ -6,7 +6,7 @@ import torch
 
 from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import build
-from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.stages.experiment import attacked, pick_device, prepare_seeds, train_lambda
@@ -32,7 +32,7 @@ def entered():
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     """Synthetic digits of thirty writers."""
-    return build(parse_unipen(pendigits_standin(0, 30, 40)), {"source": "standin"}, split_sizes=(800, 200, 200))
+    return build(parse_unipen(synthetic_pendigits(0, 30, 40)), {"source": "synthetic"}, split_sizes=(800, 200, 200))
 
 
 @pytest.fixture(scope="module")

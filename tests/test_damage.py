@@ -26,7 +26,7 @@ from anonrep.utils.files import read_arrays, read_json, write_arrays, write_json
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 8, 8), np.uint8)
-ROWS = [{"variant": "stabilised", "lam": 1, "accuracy": 0.125, "collapsed": None, "source": "standin"}] * 20
+ROWS = [{"variant": "stabilised", "lam": 1, "accuracy": 0.125, "collapsed": None, "source": "synthetic"}] * 20
 ARCHITECTURE = {"height": 9, "width": 8, "n_private": 3, "hidden": 4, "channels": 2, "adversary_channels": 3}
 
 
@@ -37,7 +37,7 @@ def bits(players: Players) -> list[bytes]:
 
 def make_dataset(folder: Path) -> tuple[Path, Callable]:
     z = np.arange(40) % 4
-    data = Dataset(IMAGES, z, {"digit": z * 2}, np.arange(40, dtype=np.uint8) % 3, {"source": "standin"})
+    data = Dataset(IMAGES, z, {"digit": z * 2}, np.arange(40, dtype=np.uint8) % 3, {"source": "synthetic"})
     data.save(folder / "pendigits.npz")
 
     def load():

@@ -16,7 +16,7 @@ def some(n: int = 12, people: int = 3, seed: int = 0) -> Dataset:
         z=np.arange(n) % people,
         attributes={"digit": draw.integers(0, 10, n), "slant": draw.standard_normal(n)},
         split=(np.arange(n) % 3).astype(np.uint8),
-        provenance={"source": "standin", "counts": {"digits": n}},
+        provenance={"source": "synthetic", "counts": {"digits": n}},
     )
 
 

@@ -39,7 +39,7 @@ def people() -> Dataset:
     images[np.arange(N), 2 * shape] = 200
     images[np.arange(N), SIZE - 1, z] = 255
     split = draw.permutation(np.repeat([0, 1, 2], [N - 120, 60, 60])).astype(np.uint8)
-    return Dataset(images, z, {"shape": shape}, split, {"source": "standin", "private": "writer", "dataset": "dots"})
+    return Dataset(images, z, {"shape": shape}, split, {"source": "synthetic", "private": "writer", "dataset": "dots"})
 
 
 DATA = people()
@@ -144,14 +144,14 @@ def test_its_rows_say_what_they_are_about_and_who_was_set_on_it(root, tmp_path):
     assert list(releases(tmp_path)) == ["only-0"]
     for row in found["accuracy"]:
         assert list(row)[:5] == ["dataset", "method", "setting", "seed", "task"]
-        assert (row["dataset"], *key(row), row["source"]) == ("dots", "leace", None, 0, "standin")
+        assert (row["dataset"], *key(row), row["source"]) == ("dots", "leace", None, 0, "synthetic")
     who = [(row["task"], row["m"], row["attacker"]) for row in found["accuracy"]]
     kept = [("shape", 1, name) for name in [*FEW, "ensemble"]]  # by a few, with one image
     assert who == [*(("writer", m, name) for m in (1, 3) for name in WHOLE), *kept]
     ((only,), (run_,)) = found["naturalness"], found["runs"]
     measures = ["shape_accuracy", "ssim", "two_sample_accuracy"]
     assert list(only) == ["dataset", "method", "setting", "seed", *measures, "source"]
-    assert run_ == {**{name: only[name] for name in list(only)[:4]}, "collapsed": None, "source": "standin"}
+    assert run_ == {**{name: only[name] for name in list(only)[:4]}, "collapsed": None, "source": "synthetic"}
 
 
 def test_the_same_inputs_give_the_same_bytes(root, tmp_path):
@@ -311,7 +311,7 @@ def test_every_release_has_rows_of_each_knowledge_and_a_collapsed_one_none(rows)
     assert found == [(*release, *kind) for release in RUNS for kind in kinds]
     for row in rows:
         assert list(row)[:6] == ["dataset", "method", "setting", "seed", "task", "knowledge"]
-        assert (row["dataset"], row["task"], row["source"]) == ("dots", "writer", "standin")
+        assert (row["dataset"], row["task"], row["source"]) == ("dots", "writer", "synthetic")
         assert row["attackers"] == len(WHOLE)
 
 

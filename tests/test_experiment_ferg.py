@@ -53,7 +53,7 @@ def drawn(people: list[int], clips: int = CLIPS, seed: int = 0) -> Dataset:
     attributes |= {"pose": np.array(pose), "gaze": np.array(gaze)}
     # Of the four clips of a cell two are training's, one validation's, one the test's.
     split = (np.array([0, 0, 1, 2])[np.array(clip) % 4] if clips == CLIPS else np.zeros(len(z))).astype(np.uint8)
-    provenance = {"source": "standin", "dataset": "ferg", "private": "identity", "split": "clips", "ink": False}
+    provenance = {"source": "synthetic", "dataset": "ferg", "private": "identity", "split": "clips", "ink": False}
     return Dataset(np.stack(images), np.array(z), attributes, split, provenance)
 
 
@@ -308,7 +308,8 @@ def test_a_certificate_bounds_what_is_found_and_a_blind_guess(k, told, seed):
     assert set(row) == {
         *("lam", "split", "used", "bound", "clip_bound", "information", "majority", "n", "clips", "source"),
     }
-    assert (row["n"], row["clips"], row["source"], row["split"]) == (len(z), len(np.unique(clips)), "standin", "clips")
+    expected = (len(z), len(np.unique(clips)), "synthetic", "clips")
+    assert (row["n"], row["clips"], row["source"], row["split"]) == expected
     assert row["used"] == len(np.unique(codes[TEST])) <= k
     best = sum(np.bincount(z[codes[TEST] == code]).max() for code in np.unique(codes[TEST])) / len(z)
     assert 1 >= row["bound"] >= best >= row["majority"] == np.bincount(z).max() / len(z)
@@ -394,7 +395,7 @@ def test_every_row_has_what_table_1_needs(references, cell):
         assert set(row) >= ROW
         assert 0 <= row["low"] <= row["accuracy"] + 1e-12
         assert row["accuracy"] - 1e-12 <= row["high"] <= 1
-        assert (row["n"], row["split"], row["source"]) == (TEST.sum(), "clips", "standin")
+        assert (row["n"], row["split"], row["source"]) == (TEST.sum(), "clips", "synthetic")
     assert {row["target"] for row in references} == {None}
     assert {row["target"] for row in cell} == {NOBODY}
     assert {row["method"] for row in references} == {"raw", "standard"}

@@ -39,7 +39,7 @@ def people() -> Dataset:
     for image, kind, long in zip(images, shape, length, strict=True):
         image[3 * kind, :long] = 250
     split = draw.permutation(np.repeat([0, 1, 2], [N - 120, 60, 60])).astype(np.uint8)
-    provenance = {"source": "standin", "private": "writer", "dataset": "bars"}
+    provenance = {"source": "synthetic", "private": "writer", "dataset": "bars"}
     return Dataset(images, z, {"shape": shape, "length": length / SIZE, "coin": z % 2}, split, provenance)
 
 
@@ -231,7 +231,7 @@ def test_every_release_of_fixed_pictures_has_its_rows(certified):
     found = [(row["method"], row["lam"], row["codebook"], row["seed"], row["attribute"]) for row in kept]
     assert found == [(*key, name) for key in keys for name in ("length", "coin")]  # not the shape, which is `utility`
     assert {row["dataset"] for row in rows + kept} == {"bars"}
-    assert {row["source"] for row in rows + kept} == {"standin"}
+    assert {row["source"] for row in rows + kept} == {"synthetic"}
 
 
 def test_no_attacker_is_above_the_bound_and_counts_are_those_of_the_codebooks(root, certified):
@@ -272,7 +272,7 @@ def test_every_wanted_probability_gets_a_row(root, tmp_path):
     names = {"p", "bound", "holds", "n", "delta", "least", "lam", "codes", "seed", "validation_bound", "answer"}
     for p, row in zip(asked, rows, strict=True):
         assert set(row) == names | {"source"}
-        assert row["source"] == "standin"
+        assert row["source"] == "synthetic"
         chosen = choose(candidates, p)
         if chosen is None:
             assert [row[name] for name in ("lam", "codes", "seed", "validation_bound", "bound")] == [None] * 5

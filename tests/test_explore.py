@@ -15,7 +15,7 @@ from PIL import Image
 
 from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import build
-from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.methods.code_encoder import CodeEncoder, make_codebook, save_encoder
 from anonrep.networks import Players
@@ -34,7 +34,7 @@ from anonrep.utils.seeds import seeded_initialisation
 LAMBDAS, SEEDS = (0, 0.5, 2), {"faithful": (0,), "stabilised": (0, 1), "finite": (0, 1)}
 LOST = ("faithful", 2)
 WHY = "collapsed in epoch 2 of the privacy phase: the output was all but constant"
-DIGITS = parse_unipen(pendigits_standin(seed=0, writers=3, digits_per_writer=60))
+DIGITS = parse_unipen(synthetic_pendigits(seed=0, writers=3, digits_per_writer=60))
 SHAPE = {"height": 20, "width": 20, "n_private": 3, "hidden": 6, "channels": 4, "adversary_channels": 4}
 ACCURACY = {("writer", "cnn"): 0.8, ("writer", "svm"): 0.9, ("writer", "neighbours"): 0.7, ("digit", "cnn"): 0.95}
 
@@ -43,14 +43,14 @@ def make_tree(folder: Path) -> Path:
     """A project in `folder` as the pipeline leaves it, in small: untrained players, and metrics made up."""
     (folder / "dvc.yaml").write_text("stages: {}\n")
     (folder / "params.yaml").write_text("setting: smoke\n")
-    data = build(DIGITS, {"source": "standin"}, split_sizes=(2, 1, 1))
+    data = build(DIGITS, {"source": "synthetic"}, split_sizes=(2, 1, 1))
     data.save(folder / "data/processed/pendigits.npz")
     accuracy, naturalness, runs, certificate = [], [], [], []
     for seed in (0, 1):
         save_players(folder / f"models/stabilised/start/seed-{seed}", _players(seed), SHAPE | {"variational": False})
         accuracy += _attacked("raw", None, seed, 1.0 - 0.02 * seed)
     for variant, lam, seed in ((v, lam, s) for v in SEEDS for lam in LAMBDAS for s in SEEDS[v]):
-        key = {"variant": variant, "lam": lam, "seed": seed, "source": "standin"}
+        key = {"variant": variant, "lam": lam, "seed": seed, "source": "synthetic"}
         collapsed = WHY if (variant, lam) == LOST else None
         runs.append({**key, "collapsed": collapsed})
         if collapsed:
@@ -69,7 +69,7 @@ def make_tree(folder: Path) -> Path:
 
 
 def _attacked(variant: str, lam: float | None, seed: int, factor: float) -> list[dict]:
-    key = {"variant": variant, "lam": lam, "seed": seed, "source": "standin"}
+    key = {"variant": variant, "lam": lam, "seed": seed, "source": "synthetic"}
     return [{**key, "task": t, "attacker": a, "accuracy": factor * value} for (t, a), value in ACCURACY.items()]
 
 
@@ -326,7 +326,7 @@ def test_a_collapsed_run_is_said_to_be_so_and_has_no_accuracy(explorer):
 
 def test_the_walk_follows_the_explorer_and_names_its_data_and_setting(explorer):
     walk = Walk(explorer)
-    assert "synthetic stand-in, not the real data, SMOKE SETTING" in walk.value
+    assert "synthetic, not the real data, SMOKE SETTING" in walk.value
     assert len(pictures(walk.value)) == 17 * len(explorer.chosen)
     before = walk.value
     explorer.person.value = 1

@@ -22,7 +22,7 @@ from anonrep.utils.files import read_json, write_json
 SPLITS, LOST = ("random", "clips"), 3
 WHY = "collapsed in epoch 2 of the privacy phase: the output was all but constant"
 GAMES = ("restricted", "substituted")
-DRAWS = {"used": 4, "n": 168, "clips": 21, "majority": 0.2, "bound": 0.25, "clip_bound": 0.45, "source": "standin"}
+DRAWS = {"used": 4, "n": 168, "clips": 21, "majority": 0.2, "bound": 0.25, "clip_bound": 0.45, "source": "synthetic"}
 
 
 def make_faces(folder: Path) -> Path:
@@ -60,14 +60,14 @@ def _data(split: str, draw: np.random.Generator) -> Dataset:
     )
     part = np.array([0, 2, 1, 2, 0, 2, 0, 2], np.uint8)[frame]
     attributes = {"expression": expression, "clip": (z * 7 + expression) * 2 + frame // 4}
-    provenance = {"source": "standin", "private": "identity", "ink": False, "split": split}
+    provenance = {"source": "synthetic", "private": "identity", "ink": False, "split": split}
     return Dataset(draw.integers(0, 256, (len(z), 12, 12), np.uint8), z, attributes, part, provenance)
 
 
 def row(split: str, task: str, attacker: str, accuracy: float) -> dict:
     """What one attacker found, as in table1.json, with an interval of ten points."""
     ends = {"low": accuracy - 0.05, "high": accuracy + 0.05}
-    return {"split": split, "task": task, "attacker": attacker, "accuracy": accuracy, **ends, "source": "standin"}
+    return {"split": split, "task": task, "attacker": attacker, "accuracy": accuracy, **ends, "source": "synthetic"}
 
 
 def measured(split: str, key: dict, factor: float) -> list[dict]:
@@ -239,8 +239,8 @@ def test_a_collapsed_game_is_said_to_be_so_and_shows_nothing_as_private(explorer
         assert len(pictures(explorer.pictures.value)) == 18
 
 
-def test_a_stand_in_and_a_small_setting_are_named_in_words_and_real_data_are_not(explorer, broken):
-    assert "The faces are a synthetic stand-in." in text(explorer.warning.value)
+def test_synthetic_data_and_a_small_setting_are_named_in_words_and_real_data_are_not(explorer, broken):
+    assert "The faces are synthetic." in text(explorer.warning.value)
     assert "smoke setting" in explorer.warning.value
     assert "*" not in explorer.warning.value
     path = broken / "data/processed/ferg-random.npz"

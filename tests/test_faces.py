@@ -1,4 +1,4 @@
-"""The stand-in's faces: exact shapes, pictures that show what they are told, files that say what they are."""
+"""The synthetic faces: exact shapes, pictures that show what they are told, files that say what they are."""
 
 import csv
 
@@ -14,7 +14,7 @@ from anonrep.data.ferg_attributes import RECORDED, TABLE
 from anonrep.data.ferg_format import CHARACTERS
 from anonrep.data.ferg_format import EXPRESSIONS as READ
 from anonrep.data.ferg_images import SYNTHETIC, shrink
-from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.data.synthetic.faces.acting import EXPRESSIONS, MUSCLES
 from anonrep.data.synthetic.faces.cast import CAST, NOBODY
 from anonrep.data.synthetic.faces.features import Moment
@@ -166,12 +166,12 @@ def test_the_head_and_the_eyes_turn_to_the_right_of_the_picture():
 
 
 def test_an_expression_rises_and_falls_and_the_head_stays_within_its_bounds():
-    takes = [ferg_standin.perform(CAST["mery"], "joy", 12, np.random.default_rng(seed)) for seed in range(40)]
+    takes = [synthetic_ferg.perform(CAST["mery"], "joy", 12, np.random.default_rng(seed)) for seed in range(40)]
     cheeks = np.mean([take.muscles["cheek"] for take in takes], axis=0)
     assert cheeks.argmax() in (5, 6)
     assert (np.diff(cheeks[:6]) > 0).all()
     assert (np.diff(cheeks[6:]) < 0).all()
-    for name, (_, _, most) in ferg_standin.MOVES.items():
+    for name, (_, _, most) in synthetic_ferg.MOVES.items():
         values = np.array([getattr(take, name) for take in takes])
         assert np.abs(values).max() <= most
         assert 0 < np.abs(np.diff(values, axis=1)).max() < most  # it moves, and never jumps across
@@ -180,8 +180,8 @@ def test_an_expression_rises_and_falls_and_the_head_stays_within_its_bounds():
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("standin") / "ferg"
-    ferg_standin.write(folder, images=84, seed=3)
+    folder = tmp_path_factory.mktemp("synthetic") / "ferg"
+    synthetic_ferg.write(folder, images=84, seed=3)
     return folder
 
 
@@ -190,7 +190,7 @@ def contents(folder) -> dict[str, bytes]:
 
 
 def test_files_have_the_real_layout_and_say_what_they_are(small):
-    top = small / ferg_standin.TOP
+    top = small / synthetic_ferg.TOP
     assert sorted(path.name for path in top.iterdir()) == sorted([*CHARACTERS, TABLE])
     files = sorted(top.rglob("*.png"))
     assert abs(len(files) - 84) < 7  # each of 42 counts is rounded
@@ -205,40 +205,40 @@ def test_files_have_the_real_layout_and_say_what_they_are(small):
 
 
 def test_same_seed_same_bytes_and_another_seed_others(small, tmp_path):
-    ferg_standin.write(tmp_path / "again", images=84, seed=3)
-    ferg_standin.write(tmp_path / "other", images=84, seed=4)
+    synthetic_ferg.write(tmp_path / "again", images=84, seed=3)
+    synthetic_ferg.write(tmp_path / "other", images=84, seed=4)
     assert contents(tmp_path / "again") == contents(small)
     assert contents(tmp_path / "other").keys() == contents(small).keys()
     assert contents(tmp_path / "other") != contents(small)
 
 
 def test_a_failure_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
-    older = tmp_path / "ferg" / ferg_standin.TOP / "older"
+    older = tmp_path / "ferg" / synthetic_ferg.TOP / "older"
     older.mkdir(parents=True)
 
     def fail(*args):
         raise OSError("no space")
 
-    monkeypatch.setattr(ferg_standin, "draw", fail)
+    monkeypatch.setattr(synthetic_ferg, "draw", fail)
     with pytest.raises(OSError, match="no space"):
-        ferg_standin.write(tmp_path / "ferg", images=42)
+        synthetic_ferg.write(tmp_path / "ferg", images=42)
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "ferg", older.parent, older]
 
 
-def test_nothing_else_than_a_stand_in_is_ever_replaced(tmp_path):
+def test_nothing_else_than_synthetic_data_is_ever_replaced(tmp_path):
     (tmp_path / "mine").write_text("kept")
-    with pytest.raises(FileExistsError, match="is no stand-in"):
-        ferg_standin.write(tmp_path, images=42)
+    with pytest.raises(FileExistsError, match="holds no synthetic faces"):
+        synthetic_ferg.write(tmp_path, images=42)
     assert (tmp_path / "mine").read_text() == "kept"
 
 
 def test_too_few_images_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="41 images; expected 42 at least"):
-        ferg_standin.write(tmp_path / "ferg", images=41)
+        synthetic_ferg.write(tmp_path / "ferg", images=41)
 
 
 def test_clips_are_about_as_long_as_they_should_be_and_number_their_frames_from_one():
-    takes = ferg_standin.clips("ray", CAST["ray"], np.full(7, 100), 0)
+    takes = synthetic_ferg.clips("ray", CAST["ray"], np.full(7, 100), 0)
     assert {len(clip.moment) for clip in takes} <= {12, 13}
     for expression in range(7):
         mine = [clip for clip in takes if clip.expression == expression]
@@ -246,21 +246,21 @@ def test_clips_are_about_as_long_as_they_should_be_and_number_their_frames_from_
 
 
 def test_nobody_is_a_seventh_identity_with_every_expression():
-    dataset = ferg_standin.nobody(14, seed=1)
+    dataset = synthetic_ferg.nobody(14, seed=1)
     assert dataset.images.shape == (14, 50, 50)
     assert dataset.z.tolist() == [6] * 14
     assert dataset.n_private == len(CHARACTERS) + 1
     assert np.bincount(dataset.attributes["expression"]).tolist() == [2] * 7
     assert set(dataset.attributes) == {"expression", "frame", *RECORDED}
-    assert dataset.source == "standin"
-    np.testing.assert_array_equal(dataset.images, ferg_standin.nobody(14, seed=1).images)
+    assert dataset.source == "synthetic"
+    np.testing.assert_array_equal(dataset.images, synthetic_ferg.nobody(14, seed=1).images)
 
 
 def test_there_is_something_to_hide_and_something_to_keep():
     """On a few small pictures, clips kept apart: who it is, what is felt, and where the head and the light are."""
     pictures, rows = [], []
     for z, name in enumerate(CHARACTERS):
-        for number, clip in enumerate(ferg_standin.clips(name, CAST[name], np.full(7, 36), 0)):
+        for number, clip in enumerate(synthetic_ferg.clips(name, CAST[name], np.full(7, 36), 0)):
             pictures += [shrink(Image.fromarray(image), 25) for image in draw(clip.who, clip.moment, 50)]
             rows += [
                 (z, clip.expression, number, *pose) for pose in zip(clip.moment.yaw, clip.moment.light, strict=True)

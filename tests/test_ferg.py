@@ -1,4 +1,4 @@
-"""FERG-DB: folder and zip read alike, everything wrong is named at once, clips stay together, a stand-in says so."""
+"""FERG-DB: folder and zip read alike, all that is wrong is named, clips stay together, synthetic data says so."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from anonrep.data.ferg_attributes import TABLE
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.data.ferg_images import SYNTHETIC
 from anonrep.data.ferg_reader import FergError, Frames, read
-from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
 
 NUMBERS = (1, 7, 23, 456, 1746)  # one to four figures, as in the real data set
 TOP = "FERG_DB_256/"
@@ -355,7 +355,7 @@ def test_a_damaged_zip_fails_cleanly(tmp_path, at, by, cut):
     assert problems or 1 <= len(frames) <= 2  # damage where nothing is looked for, in a date, say
 
 
-# what a stand-in records
+# what synthetic faces record
 
 
 def table(rows: Mapping[str, str]) -> bytes:
@@ -448,12 +448,12 @@ def test_missing_images_are_a_warning_with_their_count():
     assert "..." not in str(caught[0].message)
 
 
-def test_a_complete_data_set_and_a_stand_in_are_not_warned_of(monkeypatch):
+def test_a_complete_data_set_and_synthetic_data_are_not_warned_of(monkeypatch):
     monkeypatch.setattr(ferg, "COUNTS", np.full((6, 7), 3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert ferg.build(some(CELLS, [1, 2, 3]), split="random").source == "ferg"
-        assert ferg.build(some(CELLS, [1, 2], synthetic=True), split="random").source == "standin"
+        assert ferg.build(some(CELLS, [1, 2], synthetic=True), split="random").source == "synthetic"
     with pytest.warns(UserWarning, match="0 of the 126 images of FERG-DB are missing and 42 are more"):
         ferg.build(some(CELLS, [1, 2, 3, 4]), split="random")
 
@@ -578,8 +578,8 @@ def test_without_the_variable_the_shared_folder_is_beside_the_project(root, monk
     assert len(read(ferg_sources.ferg_path("shared", root))) == 1
 
 
-def test_absent_data_says_where_to_ask_and_goes_on_with_the_stand_in(root):
-    with pytest.warns(UserWarning, match="SYNTHETIC STAND-IN TAKES ITS PLACE") as caught:
+def test_absent_data_says_where_to_ask_and_goes_on_with_synthetic_data(root):
+    with pytest.warns(UserWarning, match="SYNTHETIC DATA TAKES ITS PLACE") as caught:
         path = ferg_sources.ferg_path("auto", root, images=42)
     assert ferg.URL in str(caught[0].message)
     assert str(ferg_sources.DROP) in str(caught[0].message)
@@ -587,34 +587,34 @@ def test_absent_data_says_where_to_ask_and_goes_on_with_the_stand_in(root):
     frames = read(path)
     assert frames.synthetic
     dataset = ferg.build(frames, split="random")
-    assert dataset.source == "standin"
+    assert dataset.source == "synthetic"
     assert "synthetic" in dataset.provenance["citation"]
     assert "url" not in dataset.provenance
     for source in ("raw", "shared"):
         with pytest.raises(FileNotFoundError, match="handed out on request"):
             ferg_sources.ferg_path(source, root)
-    with pytest.raises(ValueError, match="source 'web'; expected one of auto, raw, shared, standin"):
+    with pytest.raises(ValueError, match="source 'web'; expected one of auto, raw, shared, synthetic"):
         ferg_sources.ferg_path("web", root)
 
 
-def test_a_stand_in_never_passes_for_the_real_data(root, tmp_path):
+def test_synthetic_data_never_passes_for_the_real_data(root, tmp_path):
     """Put where the real data belongs, under its name, as a zip, without its table, or an image of it among others."""
-    ferg_standin.write(tmp_path / "drawn", images=42)
+    synthetic_ferg.write(tmp_path / "drawn", images=42)
     drawn = {path.name: path.read_bytes() for path in (tmp_path / "drawn").rglob("*.png")}
     files = {name(*file.removesuffix(".png").split("_")): data for file, data in drawn.items()}
     put(root / ferg_sources.DROP / "FERG_DB_256.zip", files)
     frames = read(ferg_sources.ferg_path("raw", root))
     assert frames.recorded == {}
-    assert ferg.build(frames, split="random").source == "standin"
+    assert ferg.build(frames, split="random").source == "synthetic"
     mixed = {ONE: files[ONE], **{name("aia", "joy", k): WHOLE for k in range(9)}}
     assert read(put(tmp_path / "mixed.zip", mixed)).synthetic
     assert not read(put(tmp_path / "real.zip", {ONE: png(comment=SYNTHETIC[:-1])})).synthetic
 
 
-def test_the_stand_in_goes_the_whole_way_to_a_saved_data_set(root):
+def test_synthetic_data_goes_the_whole_way_to_a_saved_data_set(root):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        path = ferg_sources.ferg_path("standin", root, images=300, seed=2)
+        path = ferg_sources.ferg_path("synthetic", root, images=300, seed=2)
         dataset = ferg.build(read(path), seed=1)
     assert abs(len(dataset) - 300) < 25
     assert dataset.p_z == pytest.approx(ferg.COUNTS.sum(1) / ferg.COUNTS.sum(), abs=0.01)

@@ -12,7 +12,7 @@ from PIL import Image
 from anonrep.data import ferg, ferg_reader, ferg_sources
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
-from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.stages import results_ferg
 from anonrep.stages.assessment_ferg import assess_references, assess_target
 from anonrep.stages.experiment import prepare_seeds
@@ -40,12 +40,12 @@ def tree(tmp_path_factory) -> Path:
     """A folder like FERG-DB's, with what systems leave beside files; its faces are drawn and do not say so."""
     top = tmp_path_factory.mktemp("raw") / "FERG_DB_256"
     for name in CHARACTERS:
-        for clip in ferg_standin.clips(name, ferg_standin.CAST[name], np.full(len(EXPRESSIONS), len(NUMBERS)), 0):
+        for clip in synthetic_ferg.clips(name, synthetic_ferg.CAST[name], np.full(len(EXPRESSIONS), len(NUMBERS)), 0):
             word = EXPRESSIONS[clip.expression]
             folder = top / name / f"{name}_{word}"
             folder.mkdir(parents=True, exist_ok=True)
             for number, image in zip(
-                NUMBERS[clip.first - 1 :], ferg_standin.draw(clip.who, clip.moment, 256), strict=False
+                NUMBERS[clip.first - 1 :], synthetic_ferg.draw(clip.who, clip.moment, 256), strict=False
             ):
                 Image.fromarray(image).save(folder / f"{name}_{word}_{number}.png", compress_level=1)
     (top / ".DS_Store").write_bytes(b"\0")
@@ -82,7 +82,7 @@ def test_the_whole_path_runs_on_it(tree, tmp_path, split):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # most of the images are missing, and it says so
         data = ferg.build(ferg_reader.read(tree, 25), split=split, split_sizes=(50, 25, 25), run=6, gap=1)
-    nobody = ferg_standin.nobody(42, 25)
+    nobody = synthetic_ferg.nobody(42, 25)
     assert data.source == "ferg"
     assert set(data.attributes) == {"expression", "frame", "clip"}
     models = tmp_path / split

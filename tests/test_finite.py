@@ -45,7 +45,7 @@ def drawn(n: int = 144, seed: int = 0) -> Dataset:
         image[:3, 4 * (person // 2) : 4 * (person // 2) + 4] = 240
     split = draw.permutation(np.repeat([0, 1, 2], [n - 2 * (n // 6), n // 6, n // 6])).astype(np.uint8)
     attributes = {"shape": shape % SHAPES, "mark": z // 2}
-    return Dataset(images, z, attributes, split, {"source": "standin", "private": "writer"})
+    return Dataset(images, z, attributes, split, {"source": "synthetic", "private": "writer"})
 
 
 def network(data: Dataset, epochs: int = 0) -> Autoencoder:

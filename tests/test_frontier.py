@@ -37,7 +37,11 @@ def people(n: int = 3000, persons: int = PERSONS, size: int = 4, seed: int = 0) 
     split = np.repeat([0, 1, 2], [n - 2 * (n // 6), n // 6, n // 6]).astype(np.uint8)
     images = draw.integers(0, 256, (n, size, size), np.uint8)
     return Dataset(
-        images, draw.permutation(np.arange(n) % persons), attributes, split, {"source": "standin", "private": "writer"}
+        images,
+        draw.permutation(np.arange(n) % persons),
+        attributes,
+        split,
+        {"source": "synthetic", "private": "writer"},
     )
 
 
@@ -77,7 +81,7 @@ def test_a_row_for_each_number_of_images_with_exactly_its_columns():
     assert [(row["m"], row["delta"], row["seed"], row["n"]) for row in rows] == [(m, 0.1, 0, 500) for m in (1, 2, 5)]
     for row in rows:
         assert {name: row[name] for name in KEY} == KEY
-        assert row["source"] == "standin"
+        assert row["source"] == "synthetic"
     assert json.loads(json.dumps(rows)) == rows
     assert {type(value) for row in rows for value in row.values()} <= {str, int, float, type(None)}
 
@@ -178,7 +182,7 @@ def test_kept_rows_are_those_by_code_with_their_key():
     key = {"method": "k-means", "lam": None, "codebook": DIGITS, "seed": 3}
     rows = utility_rows(DATA, INDEPENDENT, ["digit", "slant"], **key)
     plain = utility_by_code(DATA, INDEPENDENT.codes, ["digit", "slant"])
-    assert rows == [key | row | {"source": "standin"} for row in plain]
+    assert rows == [key | row | {"source": "synthetic"} for row in plain]
     assert [row["score"] > 0.99 for row in rows] == [True, False]
     assert json.loads(json.dumps(rows)) == rows
 

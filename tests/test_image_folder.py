@@ -240,13 +240,13 @@ def test_boxes_keep_the_mean_and_the_range(h, w, height, width):
 
 
 def test_one_synthetic_image_makes_everything_synthetic(tmp_path):
-    """Both stand-ins of this project say so in each image."""
+    """Both kinds of synthetic data say so in each image."""
     assert ferg_images.SYNTHETIC.startswith(SYNTHETIC)
     folder, comment = people(tmp_path), PngInfo()
     comment.add_text("Comment", f"{SYNTHETIC} stand-in")
     assert load_folder(folder).source == "own"
     put(folder / "bo/11.png", grey(5), pnginfo=comment)
-    assert load_folder(folder).source == "standin"
+    assert load_folder(folder).source == "synthetic"
 
 
 # --- what is wrong

@@ -19,7 +19,9 @@ def drawn(n: int = 700, seed: int = 0) -> Dataset:
     for image, lying, at in zip(images, digit, draw.integers(2, SIZE - 2, n), strict=True):
         (image.T if lying else image)[2:10, at] = 250
     split = np.repeat([0, 1, 2], [n - 300, 100, 200]).astype(np.uint8)
-    return Dataset(images, draw.integers(0, 3, n), {"digit": digit}, split, {"source": "standin", "private": "writer"})
+    return Dataset(
+        images, draw.integers(0, 3, n), {"digit": digit}, split, {"source": "synthetic", "private": "writer"}
+    )
 
 
 def noise(data: Dataset) -> Dataset:

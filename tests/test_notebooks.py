@@ -68,7 +68,7 @@ def test_the_attacker_that_the_audit_shows_how_to_add_finds_people():
     z = np.arange(300) % 3
     images = draw.integers(0, 60, (300, 8, 8), np.uint8) + (60 * z).astype(np.uint8)[:, None, None]
     split = np.repeat([0, 1, 2], 100).astype(np.uint8)
-    release = Dataset(images, z, {}, split, {"source": "standin", "private": "writer"})
+    release = Dataset(images, z, {}, split, {"source": "synthetic", "private": "writer"})
     names = {"np": np, "softmax": softmax, "BaseEstimator": BaseEstimator, "ClassifierMixin": ClassifierMixin}
     names |= {"assess": assess, "release": release, "suite": lambda *_, **__: {}, "AttackBudget": AttackBudget}
     exec(code.replace("\nassess(", "\nfound = assess("), names)

@@ -50,7 +50,7 @@ def test_a_demonstration_is_a_folder_like_any_other(demo, data):
 
 
 def test_it_is_synthetic_by_every_image(demo, data):
-    assert data.source == "standin"
+    assert data.source == "synthetic"
     assert read(demo / "new").synthetic
     assert all(Image.open(file).info["Comment"].startswith(SYNTHETIC) for file in demo.rglob("*.png"))
 
@@ -184,6 +184,6 @@ def test_the_notebook_goes_from_a_folder_to_a_release(own, demo, tmp_path):
     done = run_notebook(tmp_path, **given)
     assert not done.returncode, done.stderr
     release = tmp_path / "mine" / ("release" if own else "demonstration/release")
-    assert read_json(release / "privacy-card.json")["data"]["source"] == "standin"
+    assert read_json(release / "privacy-card.json")["data"]["source"] == "synthetic"
     assert len(list(release.glob("*.png"))) == (20 if own else 60)
     assert (tmp_path / "mine" / "finite").is_dir() == own

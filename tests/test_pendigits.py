@@ -110,22 +110,22 @@ def test_a_left_turn_counts_as_much_as_a_right_one():
 
 def test_build_numbers_the_writers_and_carries_the_provenance():
     digits = [digit([(1, 1), (9, 9)], label=k % 10, writer=(5, 9, 30)[k % 3]) for k in range(60)]
-    dataset = build(digits, {"source": "standin"}, split_sizes=(40, 10, 10), seed=3)
+    dataset = build(digits, {"source": "synthetic"}, split_sizes=(40, 10, 10), seed=3)
     assert dataset.z.tolist() == [0, 1, 2] * 20
     assert np.bincount(dataset.split).tolist() == [40, 10, 10]
     assert dataset.provenance == {
-        **{"source": "standin", "private": "writer", "utility": "digit", "digits": 60, "strokes": 60, "writers": 3},
+        **{"source": "synthetic", "private": "writer", "utility": "digit", "digits": 60, "strokes": 60, "writers": 3},
         **{"dataset": "pendigits", "size": 20, "frame": "digit", "split": "random", "split_seed": 3},
     }
-    again = build(digits, {"source": "standin"}, split_sizes=(40, 10, 10), seed=3)
-    other = build(digits, {"source": "standin"}, split_sizes=(40, 10, 10), seed=4)
+    again = build(digits, {"source": "synthetic"}, split_sizes=(40, 10, 10), seed=3)
+    other = build(digits, {"source": "synthetic"}, split_sizes=(40, 10, 10), seed=4)
     assert (again.split == dataset.split).all()
     assert (other.split != dataset.split).any()
 
 
-def test_the_contact_sheet_names_a_stand_in():
+def test_the_contact_sheet_names_synthetic_data():
     digits = [digit([(1, 1), (9, 9 - k % 10)], label=k % 10, writer=1 + k % 3) for k in range(60)]
-    for source, words in {"standin": "synthetic stand-in", "uci": "UCI pen-digits"}.items():
+    for source, words in {"synthetic": "synthetic", "uci": "UCI pen-digits"}.items():
         figure = plots.contact_sheet(build(digits, {"source": source}, split_sizes=(4, 1, 1)))
         assert words in figure.get_suptitle()
         assert len(figure.axes) == 10 * 3

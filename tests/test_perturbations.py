@@ -38,7 +38,7 @@ PEOPLE = 4
 
 def dataset(images: np.ndarray, z: np.ndarray, split: np.ndarray | None = None) -> Dataset:
     split = np.zeros(len(z), np.uint8) if split is None else split
-    return Dataset(images, z.astype(np.int64), {}, split, {"source": "standin", "private": "writer"})
+    return Dataset(images, z.astype(np.int64), {}, split, {"source": "synthetic", "private": "writer"})
 
 
 def grey(n: int, size: int = 6, seed: int = 0) -> np.ndarray:

@@ -290,23 +290,23 @@ def test_a_release_says_where_it_came_from_and_keeps_labels_and_split(done):
         assert data.provenance.items() <= release.provenance.items()
         assert (release.provenance["lam"], release.provenance["seed"]) == (lam, 0)
         facts = json.loads((done / f"models/stabilised/lambda-{lam}/seed-0.json").read_text())
-        assert facts["provenance"]["source"] == "standin"
+        assert facts["provenance"]["source"] == "synthetic"
 
 
-def test_the_stand_in_is_named_everywhere(done):
+def test_synthetic_data_is_named_everywhere(done):
     for name in set(METRICS) - {"controls", "summary"}:
-        assert {row["source"] for row in rows(done, name)} == {"standin"}
-    assert json.loads(metrics(done)["summary"])["source"] == "standin"
+        assert {row["source"] for row in rows(done, name)} == {"synthetic"}
+    assert json.loads(metrics(done)["summary"])["source"] == "synthetic"
 
 
 def test_the_report_says_synthetic_smoke_and_collapsed(done):
     page = BeautifulSoup((done / "reports/pendigits.html").read_text(encoding="utf-8"), "html.parser")
     text = " ".join(page.main.text.split())
-    assert "The data is a synthetic stand-in." in text
+    assert "The data is synthetic." in text
     assert "This is the smoke setting" in text
     assert "2 of 6 runs collapsed; they are no evidence of privacy and have no accuracy" in text
     assert "faithful, λ = 0, seed 0: collapsed in epoch 2 of the fidelity phase" in text
-    assert "standin" in text
+    assert "synthetic" in text
     assert "Traceback" not in text
     assert not re.search(r"\bnan\b", text), "an empty mean reached the page"
 
@@ -314,7 +314,7 @@ def test_the_report_says_synthetic_smoke_and_collapsed(done):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_report_is_one_file_that_asks_for_nothing(done, name):
     text = (done / f"reports/{name}.html").read_text(encoding="utf-8")
-    assert "synthetic stand-in" in text
+    assert "synthetic" in text
     assert "Traceback" not in text
     page = BeautifulSoup(text, "html.parser")
     assert not page.find_all(["script", "link", "iframe", "object"])
@@ -328,7 +328,7 @@ def test_a_report_is_one_file_that_asks_for_nothing(done, name):
     assert len(page.find_all("img")) >= 2
     tables = page.main.find_all("table")
     assert tables
-    assert all("synthetic stand-in" in table.caption.text and "SMOKE SETTING" in table.caption.text for table in tables)
+    assert all("synthetic" in table.caption.text and "SMOKE SETTING" in table.caption.text for table in tables)
     for link in page.find_all("a", href=True):  # to a place on the page, or to another report
         assert link["href"].startswith("#") or (done / "reports" / link["href"]).is_file(), link["href"]
 

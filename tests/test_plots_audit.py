@@ -21,7 +21,7 @@ from anonrep.reports.plots_audit import BASELINES, NAMES, OURS, named
 from anonrep.stages.results_audit import over_seeds
 
 PEOPLE = 30
-SOURCES, SETTINGS = ("uci", "standin"), ("full", "quick", "smoke")
+SOURCES, SETTINGS = ("uci", "synthetic"), ("full", "quick", "smoke")
 LAMBDAS = (0, 1.5, 4)
 RELEASES = [
     *[(variant, lam, (0, 1, 2)) for variant in OURS for lam in LAMBDAS],
@@ -296,14 +296,14 @@ def test_no_word_is_cut_off_or_overlaps_another(name, source):
 
 @pytest.mark.parametrize("names", [["raw"], ["raw", "LEACE"]])
 def test_a_strip_of_few_rows_has_room_for_its_title(names):
-    figure = strips("standin", "smoke", names)
+    figure = strips("synthetic", "smoke", names)
     boxes = [text.get_window_extent() for text in texts(figure)]
     assert all(figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1 for box in boxes)
     assert not any(box.overlaps(place) for box, place in combinations(boxes, 2))
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_neither_a_stand_in_nor_a_small_setting_passes_as_the_real_thing(name):
+def test_neither_synthetic_data_nor_a_small_setting_passes_as_the_real_thing(name):
     for source in SOURCES:
         for setting in SETTINGS:
             assert DRAW[name](source, setting).get_suptitle().endswith(plots.title_suffix(source, setting))

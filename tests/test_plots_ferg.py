@@ -1,4 +1,4 @@
-"""Figures of the faces: every release lies where its row says, and no stand-in passes as FERG-DB."""
+"""Figures of the faces: every release lies where its row says, and no synthetic image passes as FERG-DB."""
 
 import inspect
 from dataclasses import replace
@@ -16,12 +16,12 @@ from anonrep.reports import plots, plots_ferg
 from anonrep.reports.plots_ferg import STYLES, person
 from anonrep.stages.results_ferg import METHODS, PAPER
 
-SOURCES, SETTINGS = ("ferg", "standin"), ("full", "smoke")
+SOURCES, SETTINGS = ("ferg", "synthetic"), ("full", "smoke")
 SIZE, EACH = 6, 8
 MAJORITY = {"random": 0.19, "clips": 0.22}
 
 
-def faces(people: range = range(6), source: str = "standin") -> Dataset:
+def faces(people: range = range(6), source: str = "synthetic") -> Dataset:
     """Eight images of each person and expression, each of a grey of its own person and expression."""
     z, expression = (part.repeat(EACH) for part in np.divmod(np.arange(7 * len(people)), 7))
     z = z + people.start
@@ -50,16 +50,16 @@ CERTIFICATE = pd.DataFrame(
 
 
 def table1(
-    source: str = "standin", setting: str = "full", rows: pd.DataFrame = TABLE, bounds: pd.DataFrame = CERTIFICATE
+    source: str = "synthetic", setting: str = "full", rows: pd.DataFrame = TABLE, bounds: pd.DataFrame = CERTIFICATE
 ) -> Figure:
     return plots_ferg.table1(rows, bounds, MAJORITY, source=source, setting=setting)
 
 
-def sheet(source: str = "standin", setting: str = "full") -> Figure:
+def sheet(source: str = "synthetic", setting: str = "full") -> Figure:
     return plots_ferg.sheet(faces(source=source), faces(range(6, 7)), setting=setting)
 
 
-def rows_of_images(source: str = "standin", setting: str = "full") -> Figure:
+def rows_of_images(source: str = "synthetic", setting: str = "full") -> Figure:
     rows = {"image": np.full((4, SIZE, SIZE), 9, np.uint8), "nobody": np.full((4, SIZE, SIZE), 99, np.uint8)}
     return plots_ferg.rows_of_images(rows, "restricted", source=source, setting=setting)
 
@@ -231,21 +231,21 @@ def test_every_figure_is_drawn_here():
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_neither_a_stand_in_nor_a_small_setting_passes_as_the_real_thing(name):
+def test_neither_synthetic_data_nor_a_small_setting_passes_as_the_real_thing(name):
     for source in SOURCES:
         for setting in SETTINGS:
             title = DRAW[name](source, setting).get_suptitle()
             assert title.endswith(plots.title_suffix(source, setting))
-            assert ("synthetic stand-in, not the real data" in title) == (source == "standin")
+            assert ("synthetic, not the real data" in title) == (source == "synthetic")
             assert ("SMOKE SETTING, not the results" in title) == (setting == "smoke")
 
 
 def test_the_sheets_title_is_the_datas_own_source():
     """The artificial person, who is always drawn, does not make real faces synthetic, nor the reverse."""
-    real = plots_ferg.sheet(faces(source="ferg"), faces(range(6, 7), source="standin"))
+    real = plots_ferg.sheet(faces(source="ferg"), faces(range(6, 7), source="synthetic"))
     assert "synthetic" not in real.get_suptitle()
-    tried = plots_ferg.sheet(faces(source="standin"), faces(range(6, 7), source="ferg"))
-    assert "synthetic stand-in, not the real data" in tried.get_suptitle()
+    tried = plots_ferg.sheet(faces(source="synthetic"), faces(range(6, 7), source="ferg"))
+    assert "synthetic, not the real data" in tried.get_suptitle()
 
 
 @pytest.mark.parametrize("name", DRAW)

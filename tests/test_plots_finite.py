@@ -51,7 +51,7 @@ def test_a_picture_stands_above_its_bar_and_its_column(k):
 
 @pytest.mark.parametrize("k", [1, 3, 11, 20, 50, 60])
 def test_no_label_of_a_codebook_is_cut_or_overlaps_another(k):
-    figure = codebook(k, source="standin", setting="smoke")
+    figure = codebook(k, source="synthetic", setting="smoke")
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts(figure)]
     assert len(boxes) > 8
     for i, (name, box) in enumerate(boxes):
@@ -266,8 +266,8 @@ def test_every_figure_is_drawn_here():
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_neither_a_stand_in_nor_a_small_setting_passes_as_the_real_thing(name):
-    for source in ("uci", "standin"):
+def test_neither_synthetic_data_nor_a_small_setting_passes_as_the_real_thing(name):
+    for source in ("uci", "synthetic"):
         for setting in ("full", "quick", "smoke"):
             title = DRAW[name](source, setting).get_suptitle()
             assert title.endswith(plots.title_suffix(source, setting))

@@ -181,7 +181,7 @@ def test_attackers_that_learned_from_fewer_images_are_named_beside_the_table():
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"data__source": "standin"}, "Synthetic: a program drew the images"),
+        ({"data__source": "synthetic"}, "Synthetic: a program drew the images"),
         ({"model__collapsed": "collapsed in epoch 3"}, "This model collapsed in epoch 3."),
         ({"model__audited": False}, "This model was not audited"),
         ({"against": ["collapsed", "unaudited"]}, "Released although the model is collapsed and unaudited"),

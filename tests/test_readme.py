@@ -54,8 +54,8 @@ def test_what_is_said_of_faces_is_printed_by_the_code_and_named_synthetic():
         for split in certificate.split
     ]
     assert " ".join(text[1].split()) == " ".join(" ".join(said).split())
-    if {row["source"] for row in rows} == {"standin"}:
-        assert "**a synthetic stand-in**" in (ROOT / "README.md").read_text()
+    if {row["source"] for row in rows} == {"synthetic"}:
+        assert "**synthetic**" in (ROOT / "README.md").read_text()
 
 
 def test_what_is_said_of_costs_is_printed_by_the_code():
@@ -99,7 +99,7 @@ def test_the_commands_for_your_own_images_name_what_there_is():
 
 
 def test_committed_results_are_real():
-    """What the README shows comes from the real data at the full setting, never from the stand-in."""
+    """What the README shows comes from the real data at the full setting, never from synthetic data."""
     rows = read_json(ROOT / "reports" / "metrics" / "fig2.json")
     assert {row["source"] for row in rows} == {"uci"}
     for name in ("certificate", "audit", "baselines", "kept", "controls"):

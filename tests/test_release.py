@@ -155,13 +155,13 @@ def chunks(data: bytes) -> list[str]:
 
 @pytest.mark.parametrize("which", ["model", "images"])
 def test_what_is_synthetic_stays_so_in_every_file(which, path, new, tmp_path):
-    """Read back, a release of a program's drawings is a stand-in again, whichever side they came in by."""
+    """Read back, a release of a program's drawings is synthetic again, whichever side they came in by."""
     if which == "model":
         description = read_json(f"{path}.json")
-        description["provenance"]["source"] = "standin"
+        description["provenance"]["source"] = "synthetic"
         write_json(f"{path}.json", description)
         given = load(path)
-        write_sealed(f"{path}.audit.json", facts(given) | {"data": facts(given)["data"] | {"source": "standin"}})
+        write_sealed(f"{path}.audit.json", facts(given) | {"data": facts(given)["data"] | {"source": "synthetic"}})
     else:
         for file in new.rglob("*.png"):
             file.write_bytes(png(np.asarray(Image.open(file)), synthetic=True))

@@ -93,7 +93,7 @@ def attacked(
         row |= {"low": accuracy - 0.021, "high": accuracy + 0.034, "attackers": len(found), "candidates": 1}
         if m == 1:  # who is best at guessing need not be best at believing
             row |= {"information": 1.5 - place / 4, "information_low": 1 + place / 8, "information_fano": accuracy}
-        rows.append(row | {"source": "standin"})
+        rows.append(row | {"source": "synthetic"})
     return rows
 
 

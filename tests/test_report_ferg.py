@@ -1,4 +1,4 @@
-"""The report on faces in words: every number is the rows', and a stand-in is called one before anything else."""
+"""The report on faces in words: every number is the rows', and synthetic data is called that before anything else."""
 
 import io
 import re
@@ -27,7 +27,7 @@ def attacked(
     method: str, target: int | None, identity: float, expression: float, split: str = "random", **more: float
 ) -> list[dict]:
     """Rows of one release: trees find `identity` and `expression`, a plain network a hundredth less of each."""
-    key = {"target": target, "method": method, "seed": 0, "split": split, "n": 1000, "source": "standin", "m": 1}
+    key = {"target": target, "method": method, "seed": 0, "split": split, "n": 1000, "source": "synthetic", "m": 1}
     found = [("identity", "trees", identity), ("identity", "cnn", identity - 0.01)]
     found += [("expression", "trees", expression), ("expression", "cnn", expression - 0.01)]
     found += [("expression", "raw reader", more["read"])] if "read" in more else []
@@ -61,7 +61,7 @@ CERTIFICATE = pd.DataFrame(
         {**{"split": "random", "used": 8, "bound": 0.257, "clip_bound": 0.398}, "n": 4048, "clips": 749},
         {**{"split": "clips", "used": 7, "bound": 0.269, "clip_bound": 0.437}, "n": 4051, "clips": 338},
     ]
-).assign(majority=[0.188, 0.193], information=0.03, source="standin")
+).assign(majority=[0.188, 0.193], information=0.03, source="synthetic")
 
 
 def numbers(text: str) -> list[str]:
@@ -76,19 +76,19 @@ def test_the_real_thing_needs_no_warning():
 
 
 @pytest.mark.parametrize("setting", ["full", "quick", "smoke"])
-def test_a_stand_in_cannot_pass_as_real_at_any_setting(setting):
-    first, *rest = report_ferg.warning("standin", setting).split("\n\n")
+def test_synthetic_data_cannot_pass_as_real_at_any_setting(setting):
+    first, *rest = report_ferg.warning("synthetic", setting).split("\n\n")
     assert first == f"> {report_ferg.WARNING}"
-    assert "synthetic stand-in" in first
+    assert "synthetic" in first
     assert "no number here is a result on FERG-DB" in first
     assert len(rest) == (setting != "full")
 
 
-@pytest.mark.parametrize("source", ["ferg", "standin"])
+@pytest.mark.parametrize("source", ["ferg", "synthetic"])
 def test_a_small_setting_cannot_pass_as_the_results(source):
     last = report_ferg.warning(source, "smoke").split("\n\n")[-1]
     assert last.startswith("> **This is the smoke setting**")
-    assert ("synthetic" in report_ferg.warning(source, "smoke")) == (source == "standin")
+    assert ("synthetic" in report_ferg.warning(source, "smoke")) == (source == "synthetic")
 
 
 # --- the headline
@@ -234,7 +234,7 @@ def test_where_none_collapsed_a_sentence_says_how_many_were_played(tmp_path):
         report_ferg.collapsed(tmp_path, ["random"], [5])
 
 
-def faces(source: str = "standin") -> Dataset:
+def faces(source: str = "synthetic") -> Dataset:
     """Three images of each person, expression and split, each of a grey of its own."""
     n = 6 * 7 * 9
     z, rest = np.divmod(np.arange(n), 7 * 9)
@@ -337,15 +337,15 @@ def test_a_collapsed_game_shows_no_images_and_what_needs_no_game_does(models):
     assert len(rows["pixels"]) == len(rows["finite"]) == 12
 
 
-@pytest.mark.parametrize(("source", "setting"), [("ferg", "full"), ("standin", "full"), ("standin", "smoke")])
-def test_no_figure_of_a_stand_in_passes_as_real(models, source, setting):
+@pytest.mark.parametrize(("source", "setting"), [("ferg", "full"), ("synthetic", "full"), ("synthetic", "smoke")])
+def test_no_synthetic_figure_passes_as_real(models, source, setting):
     strip = report_ferg.snapshots(models / "target-6", source=source, setting=setting)
     couples = report_ferg.couples(faces(source=source), models / "target-6", setting=setting)
     for figure in (strip, couples):
         assert isinstance(figure, Figure)
         title = figure.get_suptitle()
         assert title.endswith(plots.title_suffix(source, setting))
-        assert ("synthetic stand-in, not the real data" in title) == (source == "standin")
+        assert ("synthetic, not the real data" in title) == (source == "synthetic")
         assert ("SMOKE SETTING, not the results" in title) == (setting == "smoke")
 
 

@@ -34,7 +34,7 @@ def attacked(variant: str, lam: float | None, seed: int, m: int = 1, **accuracie
         interval = {"low": accuracy - 0.02, "high": accuracy + 0.02, "n": 1000}
         key = {"variant": variant, "lam": lam, "seed": seed, "task": task, "attacker": attacker, "m": m}
         row = {**key, "accuracy": accuracy, **interval, "attackers": len(accuracies), "candidates": 1}
-        rows.append(row | {"source": "standin"})
+        rows.append(row | {"source": "synthetic"})
     return rows
 
 
@@ -53,12 +53,17 @@ def cell(variant: str, lam: float, *seeds: dict, several: bool = True) -> dict:
     found = {"accuracy": [], "naturalness": [], "runs": []}
     for seed, accuracies in enumerate(seeds):
         key = dict(zip(KEY, (variant, lam, seed), strict=True))
-        found["runs"].append({**key, "collapsed": None if accuracies else WHY, "source": "standin"})
+        found["runs"].append({**key, "collapsed": None if accuracies else WHY, "source": "synthetic"})
         if accuracies:
             found["accuracy"] += attacked(variant, lam, seed, **accuracies)
             private = dict.fromkeys((name for name in accuracies if several and name.endswith("writer")), 0.9)
             found["accuracy"] += attacked(variant, lam, seed, 5, **private)
-            natural = {"digit_accuracy": 0.9 - lam / 10, "ssim": 0.5, "two_sample_accuracy": 0.75, "source": "standin"}
+            natural = {
+                "digit_accuracy": 0.9 - lam / 10,
+                "ssim": 0.5,
+                "two_sample_accuracy": 0.75,
+                "source": "synthetic",
+            }
             found["naturalness"].append({**key, **natural})
     return found
 
@@ -160,7 +165,7 @@ def test_the_metrics_files_are_plain_json_with_the_collapsed_in_runs_alone(rows,
     assert {row["variant"] for row in read["fig2"] if row["lam"] is None} == {"raw"}
     assert read["naturalness"] == rows["naturalness"]
     assert read["runs"] == rows["runs"]
-    assert read["summary"]["source"] == "standin"
+    assert read["summary"]["source"] == "synthetic"
     assert list(read["summary"]["faithful"]) == ["lambda 0"]
     assert read["summary"]["stabilised"]["lambda 0.5"]["private_cnn"] == 0.1
     assert read["summary"]["stabilised"]["lambda 0.5"]["seeds"] == 1
@@ -395,9 +400,9 @@ def test_the_shown_run_is_one_that_survived(rows, table):
     ("source", "setting", "words"),
     [
         ("uci", "full", []),
-        ("standin", "full", ["synthetic stand-in"]),
+        ("synthetic", "full", ["synthetic"]),
         ("uci", "quick", ["quick setting"]),
-        ("standin", "smoke", ["synthetic stand-in", "smoke setting"]),
+        ("synthetic", "smoke", ["synthetic", "smoke setting"]),
     ],
 )
 def test_the_warning_names_what_is_not_the_real_thing(source, setting, words):
@@ -468,16 +473,16 @@ def test_every_figure_is_drawn_below():
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_neither_a_stand_in_nor_a_small_setting_passes_as_the_real_thing(name, rows):
+def test_neither_synthetic_data_nor_a_small_setting_passes_as_the_real_thing(name, rows):
     def title(source, setting):
         return DRAW[name](rows, source, setting).get_suptitle().lower()
 
     assert "uci pen-digits" in title("uci", "full")
     assert not any(word in title("uci", "full") for word in ("synthetic", "setting"))
-    assert "synthetic stand-in, not the real data" in title("standin", "full")
+    assert "synthetic, not the real data" in title("synthetic", "full")
     for setting in ("quick", "smoke"):
         assert f"{setting} setting, not the results" in title("uci", setting)
-        assert "synthetic" in title("standin", setting)
+        assert "synthetic" in title("synthetic", setting)
 
 
 @pytest.mark.parametrize("name", DRAW)

@@ -35,12 +35,12 @@ def attacked(key: dict, m: int = 1, **accuracies: float) -> list[dict]:
         interval = {"low": accuracy - 0.02, "high": accuracy + 0.03, "n": 1000}
         row = {**key, "task": task, "attacker": attacker, "m": m, "accuracy": accuracy, **interval}
         row |= {"attackers": private, "candidates": 1, **({"information": 3 * accuracy} if m == 1 else {})}
-        rows.append(row | {"source": "standin"})
+        rows.append(row | {"source": "synthetic"})
     return rows
 
 
 def judged(key: dict, digit: float) -> dict:
-    return {**key, "digit_accuracy": digit, "ssim": 0.5, "two_sample_accuracy": 0.75, "source": "standin"}
+    return {**key, "digit_accuracy": digit, "ssim": 0.5, "two_sample_accuracy": 0.75, "source": "synthetic"}
 
 
 def release(method: str, setting: float | None, seed: int, many: float = 0.99, **accuracies: float) -> dict:
@@ -50,7 +50,7 @@ def release(method: str, setting: float | None, seed: int, many: float = 0.99, *
     return {
         "accuracy": attacked(key, **accuracies) + attacked(key, 5, trees_writer=many),
         "naturalness": [judged(key, read)],
-        "runs": [{**key, "collapsed": None, "source": "standin"}],
+        "runs": [{**key, "collapsed": None, "source": "synthetic"}],
     }
 
 
@@ -277,7 +277,7 @@ def test_names_of_files_tell_settings_apart():
 def models(tmp_path):
     """Releases whose every image is one grey, told by the method and the seed: raw 0, stabilised 40, leace 80."""
     split = np.repeat([0, 2], [6, 6]).astype(np.uint8)
-    facts = {"source": "standin", "private": "writer"}
+    facts = {"source": "synthetic", "private": "writer"}
     data = Dataset(np.zeros((12, 4, 4), np.uint8), np.arange(12) % 2, {"digit": np.arange(12) % 3}, split, facts)
     data.images[:, 0, 0] = np.arange(12)
     folders = {"stabilised/lambda-4/seed": 40, "stabilised/lambda-0/seed": 60, "baselines/leace/only": 80}

@@ -28,7 +28,7 @@ def attacked(
 ) -> list[dict]:
     """Rows of attackers on one task of one release: attacker to accuracy."""
     key = {"target": target, "method": method, "seed": None if method == "raw" else seed, "split": split, "task": task}
-    interval = {"n": 1000, "source": "standin", "m": 1}
+    interval = {"n": 1000, "source": "synthetic", "m": 1}
     return [
         {**key, "attacker": name, "accuracy": value, "low": value - 0.02, "high": value + 0.03, **interval}
         for name, value in found.items()

@@ -181,7 +181,7 @@ WRONG = {  # what: (path, value, how its line begins)
         "ferg.data.split_sizes is [1, 1, 200]; exp",
     ),
     "images too small for SSIM": (("data", "size"), 6, "data.size is 6; expected a whole number from 7 to 500"),
-    "source": (("data", "source"), "standing", "data.source is 'standing'; expected one of auto, "),
+    "source": (("data", "source"), "syntetic", "data.source is 'syntetic'; expected one of auto, "),
     "asked of everybody": (("asked",), [0.1, 1], "asked[1] is 1; expected a number between 0 and 1"),
     "tasks": (("tasks",), ["digit", "writer"], "tasks is ['digit', 'writer']; expected ['writer', 'digit']"),
     "device": (("device",), "gpu", "device is 'gpu'; expected auto, cpu, mps, cuda or cuda:N"),
@@ -224,7 +224,11 @@ WRONG = {  # what: (path, value, how its line begins)
     ),
     "range of an adversary": (("audit", "game", "batch"), 1, "audit.game.batch is 1; expected a whole number from 2"),
     "seed off the grid": (("ablation", "seeds"), [3], "ablation.seeds[0] is 3; expected one of 0, 1, 2"),
-    "an empty group": (("data",), None, "data is empty; expected a group of source, size, frame, split, seed, standin"),
+    "an empty group": (
+        ("data",),
+        None,
+        "data is empty; expected a group of source, size, frame, split, seed, synthetic",
+    ),
     "a number for a key": (("data", 7), 1, "data.7 is unknown; expected one of source, size"),
 }
 
@@ -248,8 +252,8 @@ def test_the_pipeline_cannot_do_without_two_of_the_games(left, gone, why):
 def test_a_likely_meaning_is_suggested():
     (line,) = problems(changed(("device",), "cuda:0") | {"sede": 1})
     assert line.startswith("sede is unknown; expected one of setting, device")
-    (line,) = problems(changed(("data", "source"), "standing"))
-    assert line.endswith("(did you mean standin?)")
+    (line,) = problems(changed(("data", "source"), "syntetic"))
+    assert line.endswith("(did you mean synthetic?)")
 
 
 def test_all_mistakes_are_named_at_once():

@@ -9,7 +9,7 @@ import pytest
 
 from anonrep.data import sources
 from anonrep.data.sources import DROP, PENDIGITS, pendigits_raw
-from anonrep.data.synthetic import standin
+from anonrep.data.synthetic import pendigits as synthetic
 from anonrep.reports.plots import source_name
 
 TEXT = b'.SEGMENT DIGIT 0 ? "1"\n.COMMENT 1 1 1\n.PEN_DOWN\n1 1\n.PEN_UP\n' * 40
@@ -148,28 +148,28 @@ def test_the_download_goes_to_build_with_its_checksum_and_short_time_outs(root, 
 
 
 @pytest.mark.parametrize("error", [OSError("no route"), ValueError("SHA256 hash of downloaded file does not match")])
-def test_offline_says_what_to_do_and_goes_on_with_the_stand_in(root, monkeypatch, error):
+def test_offline_says_what_to_do_and_goes_on_with_synthetic_data(root, monkeypatch, error):
     def retrieve(*args, **kwargs):
         raise error
 
     monkeypatch.setattr(sources.pooch, "retrieve", retrieve)
-    with pytest.warns(UserWarning, match="SYNTHETIC STAND-IN") as caught:
-        raw = pendigits_raw("auto", root, standin_digits_per_writer=10)
+    with pytest.warns(UserWarning, match="SYNTHETIC DATA") as caught:
+        raw = pendigits_raw("auto", root, synthetic_digits_per_writer=10)
     message = str(caught[0].message)
     for words in (str(error), sources.PENDIGITS_URL, sources.PENDIGITS_ZIP_SHA256, str(DROP)):
         assert words in message
-    assert raw.provenance["source"] == "standin"
+    assert raw.provenance["source"] == "synthetic"
     with pytest.raises(ConnectionError, match="the download failed"):
         pendigits_raw("download", root)
 
 
-def test_a_forced_stand_in_looks_nowhere_else_and_warns_of_nothing(root):
+def test_a_forced_synthetic_source_looks_nowhere_else_and_warns_of_nothing(root):
     put(root / DROP, "plain")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        raw = pendigits_raw("standin", root, seed=3, standin_digits_per_writer=10)
-    assert raw.data == standin.pendigits_standin(3, digits_per_writer=10)
-    assert raw.provenance["source"] == "standin"
+        raw = pendigits_raw("synthetic", root, seed=3, synthetic_digits_per_writer=10)
+    assert raw.data == synthetic.synthetic_pendigits(3, digits_per_writer=10)
+    assert raw.provenance["source"] == "synthetic"
     assert raw.provenance["sha256"] == hashlib.sha256(raw.data).hexdigest()
 
 
@@ -180,7 +180,7 @@ def test_a_forced_source_that_has_nothing_is_an_error(root, source):
 
 
 def test_an_unknown_word_is_an_error(root):
-    with pytest.raises(ValueError, match="source 'uci'; expected one of auto, raw, shared, download, standin"):
+    with pytest.raises(ValueError, match="source 'uci'; expected one of auto, raw, shared, download, synthetic"):
         pendigits_raw("uci", root)
 
 
@@ -236,13 +236,13 @@ def test_another_file_than_the_known_one_is_read_with_a_warning(root):
 
 
 @pytest.mark.parametrize("change", ["none", "a blank line", "a comment", "flipped bits", "no first line"])
-def test_a_stand_in_under_the_real_name_never_passes_as_the_real_thing(root, change):
-    data = standin.pendigits_standin(0, writers=1, digits_per_writer=10)
+def test_synthetic_data_under_the_real_name_never_passes_as_the_real_thing(root, change):
+    data = synthetic.synthetic_pendigits(0, writers=1, digits_per_writer=10)
     variants = {
         "none": [data],
         "a blank line": [b"\n" + data],
         "a comment": [b".COMMENT mine\n" + data],
-        "flipped bits": [data[:k] + bytes([data[k] ^ 1]) + data[k + 1 :] for k in range(len(standin.HEADER) - 1)],
+        "flipped bits": [data[:k] + bytes([data[k] ^ 1]) + data[k + 1 :] for k in range(len(synthetic.HEADER) - 1)],
         "no first line": [data.partition(b"\n")[2]],  # nobody can know it, but it is not UCI's
     }[change]
     for variant in variants:
@@ -250,11 +250,11 @@ def test_a_stand_in_under_the_real_name_never_passes_as_the_real_thing(root, cha
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = pendigits_raw("raw", root).provenance["source"]
-        assert found == ("unknown" if change == "no first line" else "standin")
+        assert found == ("unknown" if change == "no first line" else "synthetic")
 
 
 def test_lzw_with_a_full_table_is_read(root):
     """Long enough for the codes to grow from 9 bits to 16 and for the table to fill up."""
-    text = standin.pendigits_standin(0, writers=8, digits_per_writer=150)
+    text = synthetic.synthetic_pendigits(0, writers=8, digits_per_writer=150)
     (root / DROP / f"{PENDIGITS}.Z").write_bytes(compressed(text))
     assert pendigits_raw("raw", root).data == text

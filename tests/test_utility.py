@@ -23,7 +23,7 @@ def bars(n: int = 500, seed: int = 0) -> Dataset:
     hidden = {"coin": draw.integers(0, 2, n), "noise": draw.standard_normal(n)}
     split = np.repeat([0, 1, 2], [n - 200, 50, 150]).astype(np.uint8)
     attributes = {"place": place, "height": height / SIZE, **hidden}
-    return Dataset(images, draw.integers(0, 2, n), attributes, split, {"source": "standin", "private": "writer"})
+    return Dataset(images, draw.integers(0, 2, n), attributes, split, {"source": "synthetic", "private": "writer"})
 
 
 def by_name(release: Dataset, seed: int = 0) -> dict[str, dict]:

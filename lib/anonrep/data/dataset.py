@@ -44,7 +44,7 @@ class Dataset:
 
     @property
     def source(self) -> str:
-        """Where the images come from in a word, e.g. "uci" or "standin"; every result row repeats it."""
+        """Where the images come from in a word, e.g. "uci" or "synthetic"; every result row repeats it."""
         return self.provenance["source"]
 
     @property

@@ -30,9 +30,9 @@ ORIGINS = {
             "Modeling Stylized Character Expressions via Deep Learning, ACCV 2016"
         ),
     },
-    "standin": {
+    "synthetic": {
         "licence": "MIT, made by this project",
-        "citation": "synthetic stand-in for FERG-DB; its characters bear the real ones' names and are others",
+        "citation": "synthetic faces in place of FERG-DB; its characters bear the real ones' names and are others",
     },
 }
 SPLIT_WAYS = ("clips", "random")
@@ -46,12 +46,12 @@ def found(frames: Frames) -> np.ndarray:
 
 
 def count_table(counts: np.ndarray, source: str) -> pd.DataFrame:
-    """What was found beside what the data set should hold, for people to read; a stand-in is held to nothing.
+    """What was found beside what the data set should hold, for people to read; synthetic data is held to nothing.
 
     counts  int64 (6, 7), as `found` gives them
     """
     cells = [
-        [f"{n}" if source == "standin" or n == whole else f"{n} of {whole}" for n, whole in zip(*row, strict=True)]
+        [f"{n}" if source == "synthetic" or n == whole else f"{n} of {whole}" for n, whole in zip(*row, strict=True)]
         for row in zip(counts, COUNTS, strict=True)
     ]
     return pd.DataFrame(cells, index=pd.Index(CHARACTERS, name=source), columns=EXPRESSIONS)
@@ -77,7 +77,7 @@ def build(
 
     A character's expression that has another number of images than it should is a warning with the table of counts.
     """
-    source = "standin" if frames.synthetic else "ferg"
+    source = "synthetic" if frames.synthetic else "ferg"
     counts = found(frames)
     if source == "ferg" and (counts != COUNTS).any():
         missing, extra = np.maximum(COUNTS - counts, 0).sum(), np.maximum(counts - COUNTS, 0).sum()

@@ -1,4 +1,4 @@
-"""attributes.csv, what a stand-in knows of each of its images, read as strictly as these."""
+"""attributes.csv, what synthetic faces record of each image, read as strictly as these."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from anonrep.data.ferg_files import File
 from anonrep.data.ferg_format import SHOWN, name_of
 
 RECORDED = {"clip": np.int64, "pose": np.float64, "gaze": np.float64, "light": np.float64}
-TABLE = "attributes.csv"  # of a stand-in: what it knows of each image
+TABLE = "attributes.csv"  # of synthetic faces: what is recorded of each image
 TABLE_LIMIT = 16 * 2**20  # bytes; 60 an image
 
 

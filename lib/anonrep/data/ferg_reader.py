@@ -50,7 +50,7 @@ class Frames:
     expression  int64 (N,), index into EXPRESSIONS
     frame       int64 (N,), the number in the file's name
     recorded    what TABLE says beyond that, (N,) each: those of RECORDED, or nothing
-    synthetic   whether any image says that it is a stand-in's
+    synthetic   whether any image says that it is synthetic
     sha256      over names and bytes of all images, in order; the same for a folder and for its zip
     """
 

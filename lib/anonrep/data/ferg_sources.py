@@ -1,15 +1,15 @@
-"""Where FERG-DB comes from: the user's files, a shared folder and, last, a stand-in. It is gated: no download."""
+"""Where FERG-DB comes from: the user's files, a shared folder and, last, synthetic data. It is gated: no download."""
 
 import os
 import warnings
 from pathlib import Path
 
 from anonrep.data.ferg import URL
-from anonrep.data.synthetic import ferg_standin
+from anonrep.data.synthetic import ferg as synthetic_ferg
 
-SOURCES = ("auto", "raw", "shared", "standin")
+SOURCES = ("auto", "raw", "shared", "synthetic")
 DROP = Path("data", "raw", "ferg")  # where the user puts files; nothing here writes into it
-STANDIN = Path("build", "standin", "ferg")
+SYNTHETIC = Path("build", "synthetic", "ferg")
 INSTRUCTIONS = (
     f"FERG-DB is handed out on request alone: ask for it at {URL}, then put its zip, or the folder unpacked from it, "
     f"into {DROP} (or into ferg/ in the folder that ANONREP_DATA names)"
@@ -21,12 +21,12 @@ def ferg_path(source: str = "auto", root: str | Path = ".", *, images: int = 600
 
     source        "raw": data/raw/ferg under `root`, which holds character folders at any depth, or a zip
                   "shared": ferg/ in the folder that ANONREP_DATA names (unset: ../shared/data beside `root`)
-                  "standin": about `images` images of synthetic characters from `seed`, written to build/standin/ferg
-                  "auto": the first of these that has it; a stand-in comes with a warning
+                  "synthetic": about `images` drawn images from `seed`, written to build/synthetic/ferg
+                  "auto": the first of these that has it; synthetic data comes with a warning
     root          the project's root
 
     Raises FileNotFoundError where a forced source has nothing and ValueError for an unknown word. Whether what is found
-    is FERG-DB, or a stand-in after all, is read from the images.
+    is FERG-DB, or synthetic after all, is read from the images.
     """
     if source not in SOURCES:
         raise ValueError(f"source {source!r}; expected one of {', '.join(SOURCES)}")
@@ -39,12 +39,12 @@ def ferg_path(source: str = "auto", root: str | Path = ".", *, images: int = 600
             raise FileNotFoundError(f"nothing in {folder}: {INSTRUCTIONS}")
     if source == "auto":
         warnings.warn(
-            f"THE REAL DATA IS MISSING, A SYNTHETIC STAND-IN TAKES ITS PLACE. {INSTRUCTIONS}, then run "
+            f"THE REAL DATA IS MISSING, SYNTHETIC DATA TAKES ITS PLACE. {INSTRUCTIONS}, then run "
             "`dvc repro --force --single-item faces` and the pipeline again.",
             stacklevel=2,
         )
-    ferg_standin.write(root / STANDIN, images=images, seed=seed)
-    return root / STANDIN
+    synthetic_ferg.write(root / SYNTHETIC, images=images, seed=seed)
+    return root / SYNTHETIC
 
 
 def _first(folder: Path) -> Path | None:

@@ -76,7 +76,7 @@ def load_folder(
         split=split_people(z, tuple(split_sizes), numpy_generator(seed, "split")),
         provenance={
             "dataset": name,
-            "source": "standin" if pictures.synthetic else "own",
+            "source": "synthetic" if pictures.synthetic else "own",
             "private": private,
             "split": "random",
             "labels": people,

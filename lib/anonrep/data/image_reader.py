@@ -18,7 +18,7 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;1
 SIDES = (8, 128)  # pixels of a side: attackers' networks halve it three times, and all of them grow with its square
 PIXELS = 50_000_000  # of an image as it lies there
 BYTES = 64 * 2**20  # of a file
-SYNTHETIC = "Synthetic"  # how the comment begins that every image of a stand-in carries
+SYNTHETIC = "Synthetic"  # how the comment begins that every synthetic image carries
 
 
 @dataclass(frozen=True)

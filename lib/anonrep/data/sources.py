@@ -1,4 +1,4 @@
-"""Where the raw data comes from: the user's files, a shared folder, the public archive and, last, a stand-in."""
+"""Where the raw data comes from: the user's files, a shared folder, the public archive and, last, synthetic data."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import pooch
 from unlzw3 import unlzw
 
-from anonrep.data.synthetic import standin
+from anonrep.data.synthetic import pendigits as synthetic
 
-SOURCES = ("auto", "raw", "shared", "download", "standin")
+SOURCES = ("auto", "raw", "shared", "download", "synthetic")
 PENDIGITS = "pendigits-orig.tra"
 PENDIGITS_SHA256 = "a66225d68d7d68591e62944df1ad33b3f5aa608e2df2505844b41f5568a80da4"
 PENDIGITS_ZIP = "pen+based+recognition+of+handwritten+digits.zip"
@@ -27,7 +27,7 @@ DROP = Path("data", "raw", "pendigits")  # where the user puts files; nothing he
 LIMIT = 32 * 2**20  # bytes; the file is 3.6 MB, so whatever unpacks to more is something else
 LZW_LIMIT = 4 * 2**20  # bytes; LZW gives no size beforehand, so its input is limited instead
 CONNECT, READ = 5, 30  # seconds
-STANDIN_WORDS = (b"synthetic", b"stand-in", b"nobody wrote")  # of its first line; no one flipped bit takes all away
+SYNTHETIC_WORDS = (b"synthetic", b"stand-in", b"nobody wrote")  # of its first line; no one flipped bit takes all away
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Raw:
 
 
 def pendigits_raw(
-    source: str = "auto", root: str | Path = ".", *, seed: int = 0, standin_digits_per_writer: int = 250
+    source: str = "auto", root: str | Path = ".", *, seed: int = 0, synthetic_digits_per_writer: int = 250
 ) -> Raw:
     """The training file of pen-digits, found in this order or where `source` says.
 
     source      "raw": data/raw/pendigits under `root`: the UCI zip, pendigits-orig.tra.Z or pendigits-orig.tra
                 "shared": the folder that ANONREP_DATA names (unset: ../shared/data beside `root`), or its pendigits/
                 "download": the UCI archive, kept in build/downloads
-                "standin": thirty synthetic writers, from `seed`
-                "auto": the first of these that has it; a stand-in comes with a warning
+                "synthetic": thirty synthetic writers, from `seed`
+                "auto": the first of these that has it; synthetic data comes with a warning
     root        the project's root
 
     Raises FileNotFoundError where a forced source has nothing, ConnectionError where a forced download fails, and
@@ -78,11 +78,11 @@ def pendigits_raw(
             if source == "download":
                 raise
             warnings.warn(
-                f"THE REAL DATA IS MISSING, A SYNTHETIC STAND-IN TAKES ITS PLACE. {error} Then run "
+                f"THE REAL DATA IS MISSING, SYNTHETIC DATA TAKES ITS PLACE. {error} Then run "
                 "`dvc repro --force --single-item render` and the pipeline again.",
                 stacklevel=2,
             )
-    return _standin(seed, standin_digits_per_writer)
+    return _synthetic(seed, synthetic_digits_per_writer)
 
 
 def _instructions() -> str:
@@ -127,8 +127,8 @@ def _real(path: Path) -> Raw:
     # OSError for a place before the file's beginning
     except (ValueError, LookupError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged or another file ({error}): delete it, or {_instructions()}") from error
-    if any(word in data[:2000].lower() for word in STANDIN_WORDS):
-        return Raw(data, _standin_provenance(data), where)
+    if any(word in data[:2000].lower() for word in SYNTHETIC_WORDS):
+        return Raw(data, _synthetic_provenance(data), where)
     known = hashlib.sha256(data).hexdigest() == PENDIGITS_SHA256
     if not known:
         warnings.warn(
@@ -165,17 +165,17 @@ def _member(path: Path) -> tuple[str, bytes]:
     return found[0], data
 
 
-def _standin(seed: int, digits_per_writer: int) -> Raw:
-    data = standin.pendigits_standin(seed, digits_per_writer=digits_per_writer)
-    return Raw(data, _standin_provenance(data), f"synthetic stand-in from seed {seed}")
+def _synthetic(seed: int, digits_per_writer: int) -> Raw:
+    data = synthetic.synthetic_pendigits(seed, digits_per_writer=digits_per_writer)
+    return Raw(data, _synthetic_provenance(data), f"synthetic digits from seed {seed}")
 
 
-def _standin_provenance(data: bytes) -> dict:
+def _synthetic_provenance(data: bytes) -> dict:
     return {
-        "source": "standin",
-        "file": "pendigits-standin.tra",
+        "source": "synthetic",
+        "file": "pendigits-synthetic.tra",
         "sha256": hashlib.sha256(data).hexdigest(),
         "sha256_known": False,
         "licence": "MIT, made by this project",
-        "citation": "synthetic stand-in for pen-digits; nobody wrote these digits",
+        "citation": "synthetic digits in place of pen-digits; nobody wrote these digits",
     }

@@ -41,7 +41,7 @@ from anonrep.reports.elements import STOPS
 from anonrep.utils.project import root
 
 FILE = "params.yaml"
-WRITERS = 30  # of Pen-digits, and of its stand-in
+WRITERS = 30  # of Pen-digits, and of the synthetic digits
 share = rule(lambda value: type(value) in (int, float) and 0 < value < 1, "a number between 0 and 1")
 lam = rule(
     lambda value: type(value) in (int, float) and 0 <= value < 1e6 and f"{value:g}" == str(value),
@@ -94,7 +94,7 @@ def _schema(params: object) -> dict[str, Check]:
                 "frame": choice(PENS),
                 "split": parts,
                 "seed": whole(),
-                "standin_digits_per_writer": whole(10),
+                "synthetic_digits_per_writer": whole(10),
             }
         ),
         "tasks": choice([["writer", "digit"]]),

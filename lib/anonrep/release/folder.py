@@ -65,7 +65,7 @@ def release_folder(
     released = model.redraw(new.images)
     unlike = int((change(new.images, released) > facts["usual"]).sum()) if "usual" in facts else None
     card = privacy_card.card({**facts, "release": {"images": len(new), "unlike": unlike, "synthetic": new.synthetic}})
-    synthetic = new.synthetic or model.provenance["source"] == "standin"
+    synthetic = new.synthetic or model.provenance["source"] == "synthetic"
     order = np.random.default_rng(order_seed).permutation(len(new))
     files = [f"{number:0{len(str(len(new)))}d}.png" for number in range(1, len(new) + 1)]
     with ExitStack() as stack:  # left in reverse: the list of names appears after the folder, and not without it

@@ -16,7 +16,7 @@ from anonrep.data.dataset import SPLITS, Dataset
 from anonrep.data.folder_reader import read
 from anonrep.data.image_reader import SYNTHETIC
 from anonrep.data.pendigits import render
-from anonrep.data.synthetic.standin import pendigits_standin
+from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import GameConfig
@@ -38,7 +38,7 @@ def demonstration(folder: str | Path, *, writers: int = 10, images: int = 60, ne
     made = Path(folder) / f"synthetic-{writers}-writers-{images}-and-{new}-images-seed-{seed}"
     if made.exists():
         return made
-    digits = parse_unipen(pendigits_standin(seed, writers, images + new))
+    digits = parse_unipen(synthetic_pendigits(seed, writers, images + new))
     lines = ["file,digit"]
     with whole_folder(made) as room:
         for digit, image in zip(digits, render(digits), strict=True):

@@ -105,7 +105,7 @@ def _held(m: int, private: str) -> str:
 def _notices(facts: dict) -> list[str]:
     """What has to be read first."""
     data, model, notices = facts["data"], facts["model"], []
-    if data["source"] == "standin":
+    if data["source"] == "synthetic":
         notices.append("Synthetic: a program drew the images. Nobody is in them, and no number here is a result.")
     elif (facts["release"] or {}).get("synthetic"):
         notices.append("Synthetic: a program drew the images released here. Nobody is in them.")

@@ -21,18 +21,18 @@ SOURCE_NAMES = {
     "uci": "UCI pen-digits",
     "unknown": "pen strokes of unknown origin, not UCI's file",
     "ferg": "FERG-DB",
-    "standin": "synthetic stand-in, not the real data",
+    "synthetic": "synthetic, not the real data",
     "own": "own images",
 }
 
 
 def source_name(source: str) -> str:
-    """What a figure's title calls the data; a stand-in is named in plain words."""
+    """What a figure's title calls the data; synthetic data is named in plain words."""
     return SOURCE_NAMES.get(source, source)
 
 
 def title_suffix(source: str, setting: str = "full") -> str:
-    """What every title ends with, so that neither a stand-in nor a small setting passes as the real thing."""
+    """What every title ends with, so that neither synthetic data nor a small setting passes as the real thing."""
     return f"{source_name(source)}" + ("" if setting == "full" else f", {setting.upper()} SETTING, not the results")
 
 

@@ -24,7 +24,7 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
 
 def titled(table: str, *, source: str, setting: str) -> HTML:
     """HTML for display; where it is not of real data at the full setting, every table in it says so in its title."""
-    if source == "standin" or setting != "full":
+    if source == "synthetic" or setting != "full":
         title = f"<caption>{escape(plots.title_suffix(source, setting))}</caption>"
         table = re.sub(r"<table[^>]*>", lambda start: start[0] + title, table)
     return HTML(table)
@@ -38,8 +38,8 @@ def show_saved(path: str | Path, alt: str, caption: str = "") -> None:
 def warning(source: str, setting: str) -> str:
     """A block that says in plain words when a report does not show the real results; empty when it does."""
     notes = []
-    if source == "standin":
-        notes.append("**The data is a synthetic stand-in.** Nobody wrote these digits; no number here is a result.")
+    if source == "synthetic":
+        notes.append("**The data is synthetic.** Nobody wrote these digits; no number here is a result.")
     if setting != "full":
         notes.append(f"**This is the {setting} setting**: a shortened run that shows what the report looks like.")
     return "\n\n".join(f"> {note}" for note in notes)

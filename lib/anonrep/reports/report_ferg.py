@@ -31,14 +31,14 @@ SPLITS = {
 }
 SHOWN = ("standard", "restricted", "pixels", "substituted", "finite")  # by the slider, in this order
 WARNING = (
-    "**The faces are a synthetic stand-in.** A program drew them; they are nobody's, and no number here is a result on "
+    "**The faces are synthetic.** A program drew them; they are nobody's, and no number here is a result on "
     "FERG-DB, which is handed out on request alone."
 )
 
 
 def warning(source: str, setting: str) -> str:
     """A block that says in plain words when the report does not show the real results; empty when it does."""
-    notes = [WARNING] if source == "standin" else []
+    notes = [WARNING] if source == "synthetic" else []
     if setting != "full":
         notes.append(f"**This is the {setting} setting**: a shortened run that shows what the report looks like.")
     return "\n\n".join(f"> {note}" for note in notes)

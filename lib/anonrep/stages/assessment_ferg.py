@@ -20,7 +20,7 @@ TWO = ("trees", "cnn")  # where FEW would take too long
 TABLE = ("trees",)  # on a release of fixed pictures they come down to a table, as others do
 TABLE_TREES = 20  # there: 50 find the same to 0.2 points
 READ = ("identity", "expression")  # what networks that saw raw faces alone, as eyes do, are asked to read
-SIDES = ("pose", "gaze")  # recorded of a stand-in's frames; attackers tell three sides of them
+SIDES = ("pose", "gaze")  # recorded of synthetic frames; attackers tell three sides of them
 
 
 def in_thirds(values: np.ndarray, train: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""The stand-in's faces: what makes a `character`, who plays (`cast`), the `shapes` they consist of, and the drawing."""
+"""The synthetic faces: what makes a `character`, who plays (`cast`), the `shapes` they consist of, and the drawing."""

@@ -1,4 +1,4 @@
-"""Who plays in the stand-in: six characters and one that is nobody. All of them are made up."""
+"""Who plays in the synthetic faces: six characters and one that is nobody. All of them are made up."""
 
 from anonrep.data.synthetic.faces.acting import CLOSED
 from anonrep.data.synthetic.faces.character import Character, Hair

@@ -1,4 +1,4 @@
-"""Signed distances and antialiased paint: what the stand-in's faces are drawn with, whole batches of images at once.
+"""Signed distances and antialiased paint: what the synthetic faces are drawn with, whole batches of images at once.
 
 Lengths are fractions of half the image's side; x runs to the right and y downwards, both from -1 to 1. A number that
 differs from image to image has the shape (B, 1, 1). A distance is negative inside a shape and positive outside.

@@ -1,6 +1,6 @@
-"""Stand-ins for data that is not at hand: synthetic raw files in the real formats, read by the same readers.
+"""Synthetic digits in place of pen-digits: a raw file in the real format, for the same reader.
 
-A stand-in lets the pipeline and its tests run anywhere. It is not the real thing, and whatever derives from it says so.
+It lets the pipeline and its tests run anywhere. It is not the real thing, and whatever derives from it says so.
 """
 
 from dataclasses import dataclass
@@ -166,7 +166,7 @@ def _bend(points: np.ndarray, vary: dict[str, np.ndarray]) -> np.ndarray:
     return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 
-def pendigits_standin(seed: int, writers: int = 30, digits_per_writer: int = 250) -> bytes:
+def synthetic_pendigits(seed: int, writers: int = 30, digits_per_writer: int = 250) -> bytes:
     """A UNIPEN file like the training file of pen-digits, by synthetic writers; its first line says so.
 
     Each writer writes every digit about equally often. The same arguments give the same bytes, and a writer's digits do
@@ -176,6 +176,7 @@ def pendigits_standin(seed: int, writers: int = 30, digits_per_writer: int = 250
         raise ValueError(f"{writers} writers with {digits_per_writer} digits each; expected at least 1 with 10 each")
     written = []  # (label, writer, instance, strokes)
     for writer in range(1, writers + 1):
+        # The word in these seeds is an old name of this module; another one would draw other digits.
         person = Writer(numpy_generator(seed, "standin", writer))
         counts = np.bincount(np.arange(digits_per_writer) % 10)
         pages = [(label, strokes) for label, count in enumerate(counts) for strokes in person.write(label, int(count))]

@@ -1,17 +1,17 @@
-"""The stand-in: in the real form, honest about itself, and neither too easy nor too hard."""
+"""Synthetic digits: in the real form, honest about itself, and neither too easy nor too hard."""
 
 import numpy as np
 import pytest
 from sklearn.svm import SVC
 
 from anonrep.data.pendigits import build
-from anonrep.data.synthetic import standin
+from anonrep.data.synthetic import pendigits as synthetic
 from anonrep.data.unipen import TABLET, parse_unipen
 
 
 @pytest.fixture(scope="module")
 def small() -> bytes:
-    return standin.pendigits_standin(5, writers=4, digits_per_writer=53)
+    return synthetic.synthetic_pendigits(5, writers=4, digits_per_writer=53)
 
 
 def test_the_reader_reads_it(small):
@@ -26,17 +26,17 @@ def test_the_reader_reads_it(small):
 
 
 def test_its_first_line_says_what_it_is(small):
-    assert small.startswith(standin.HEADER)
+    assert small.startswith(synthetic.HEADER)
     assert b"ynthetic" in small.split(b"\n")[0]
 
 
 def test_same_seed_same_bytes(small):
-    assert standin.pendigits_standin(5, writers=4, digits_per_writer=53) == small
-    assert standin.pendigits_standin(6, writers=4, digits_per_writer=53) != small
+    assert synthetic.synthetic_pendigits(5, writers=4, digits_per_writer=53) == small
+    assert synthetic.synthetic_pendigits(6, writers=4, digits_per_writer=53) != small
 
 
 def test_a_writer_does_not_depend_on_how_many_there_are(small):
-    fewer = parse_unipen(standin.pendigits_standin(5, writers=2, digits_per_writer=53))
+    fewer = parse_unipen(synthetic.synthetic_pendigits(5, writers=2, digits_per_writer=53))
     first, second = (
         {d.instance: np.concatenate(d.strokes).tolist() for d in digits if d.writer == 2}
         for digits in (fewer, parse_unipen(small))
@@ -46,13 +46,13 @@ def test_a_writer_does_not_depend_on_how_many_there_are(small):
 
 def test_too_few_digits_is_an_error():
     with pytest.raises(ValueError, match="30 writers with 9 digits each; expected"):
-        standin.pendigits_standin(0, digits_per_writer=9)
+        synthetic.synthetic_pendigits(0, digits_per_writer=9)
 
 
 def test_digits_are_easy_and_writers_are_neither_hidden_nor_obvious():
     """A tenth of the size of the real file leaves an attacker less to learn from, hence the wide bounds."""
-    data = standin.pendigits_standin(0, writers=10, digits_per_writer=120)
-    dataset = build(parse_unipen(data), {"source": "standin"}, split_sizes=(9, 1, 2))
+    data = synthetic.synthetic_pendigits(0, writers=10, digits_per_writer=120)
+    dataset = build(parse_unipen(data), {"source": "synthetic"}, split_sizes=(9, 1, 2))
     train, test = dataset.subset("train"), dataset.subset("test")
     pixels = [part.images.reshape(len(part), -1) / 255 for part in (train, test)]
     digit = SVC(C=10, gamma=0.02).fit(pixels[0], train.attributes["digit"]).score(pixels[1], test.attributes["digit"])

@@ -1,4 +1,4 @@
-"""A stand-in for FERG-DB: clips of our own characters, written as images in the real layout for the same reader.
+"""Synthetic faces in place of FERG-DB: clips of our own characters in the real layout, for the same reader.
 
 It lets the pipeline and its tests run anywhere. It is not the real thing: every image carries a comment that says so,
 and whatever derives from it says so too.
@@ -27,7 +27,7 @@ from anonrep.data.synthetic.faces.portrait import draw
 from anonrep.utils.files import whole_folder
 from anonrep.utils.seeds import numpy_generator
 
-TOP = "SYNTHETIC_STAND_IN_256"  # in the place of FERG_DB_256
+TOP = "SYNTHETIC_256"  # in the place of FERG_DB_256
 LENGTH = 12  # frames a clip, about
 
 # How far a take of an expression departs from the usual one: one muscle's strength, and restless muscles at any time.
@@ -101,10 +101,10 @@ def clips(name: str, who: Character, totals: np.ndarray, seed: int) -> list[Clip
 
 
 def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
-    """Write a stand-in of about `images` images, in the real data set's proportions, in the place of an older one.
+    """Write about `images` images in the real data set's proportions, in the place of older synthetic faces.
 
     The same arguments give the same bytes. After an error the folder is as it was. Raises FileExistsError where the
-    folder holds anything else than a stand-in.
+    folder holds anything else than synthetic faces.
     """
     if images < COUNTS.size:
         raise ValueError(f"{images} images; expected {COUNTS.size} at least, one a character and expression")
@@ -112,7 +112,7 @@ def write(folder: str | Path, *, images: int = 6000, seed: int = 0) -> None:
     takes = [clip for name, row in zip(CHARACTERS, totals, strict=True) for clip in clips(name, CAST[name], row, seed)]
     folder = Path(folder)
     if folder.exists() and not (folder / TOP).exists():
-        raise FileExistsError(f"{folder} is there and is no stand-in; expected a new name, or an older stand-in")
+        raise FileExistsError(f"{folder} is there and holds no synthetic faces; expected a new name or theirs")
     with whole_folder(folder, replace=True) as room:
         top, rows = room / TOP, [["file", *RECORDED]]
         with (
@@ -145,7 +145,7 @@ def nobody(images: int = 420, size: int = 50, seed: int = 0) -> Dataset:
     """The artificial identity of the paper's remark: about `images` images of a character that is none of the six.
 
     Its private label is the seventh, 6; all of it is training data, as often of each expression, and it may stand
-    beside the stand-in or beside the real data as the template of a release.
+    beside the synthetic or the real data as the template of a release.
     """
     takes = clips("nobody", NOBODY, np.full(len(EXPRESSIONS), max(1, round(images / len(EXPRESSIONS)))), seed)
     known = [clip.recorded(number) for number, clip in enumerate(takes)]
@@ -162,13 +162,13 @@ def nobody(images: int = 420, size: int = 50, seed: int = 0) -> Dataset:
         split=np.zeros(len(pictures), np.uint8),
         provenance={
             "dataset": "ferg",
-            "source": "standin",
+            "source": "synthetic",
             "private": "identity",
             "utility": "expression",
             "ink": False,
             "size": size,
             "seed": seed,
-            **ORIGINS["standin"],
+            **ORIGINS["synthetic"],
             "characters": ["nobody"],
         },
     )
