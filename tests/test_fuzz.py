@@ -32,7 +32,7 @@ from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import DEPARTURES, GameConfig
 from anonrep.methods.finite import FiniteConfig
 from anonrep.pipeline import schema, workspace
-from anonrep.pipeline.checks import ParameterError, read
+from anonrep.pipeline.parameters import ParameterError, read
 
 CASES = int(os.environ.get("ANONREP_FUZZ", "40"))
 FUZZ = settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 
 import nbformat
 import pytest
@@ -14,7 +15,7 @@ from mounts import can_mount, contents, run_full, run_read_only, seen
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from anonrep.pipeline.notebook import cleaned
-from anonrep.pipeline.parameters import check, declared, given, look_up, refuse_number_like
+from anonrep.pipeline.parameters import ParameterError, declared, parse, resolve
 from anonrep.reports.page import formula, to_html
 from anonrep.reports.report import provenance_table
 
@@ -33,13 +34,23 @@ TOY = new_notebook(
     ],
 )
 
+PARAMS = """
+fail: false
+games:
+  name: ferg
+  wide: {lam: 2e-05, name: ferg, more: {layers: [64, 32]}}
+  narrow: {lam: 3, name: ferg, more: {}}
+"""
+
 
 @pytest.fixture
 def project(tmp_path):
     """A project with the toy notebook."""
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
-    (tmp_path / "params.yaml").write_text("train: {rate: 0.01, odd: 1e-2, layers: {wide: [64, 32]}}\n")
+    (tmp_path / "params.yaml").write_text(PARAMS)
     nbformat.write(TOY, tmp_path / "toy.ipynb")
+    (tmp_path / "build/notebooks").mkdir(parents=True)
+    nbformat.write(TOY, tmp_path / "build/notebooks/toy.ipynb")
     return tmp_path
 
 
@@ -59,35 +70,33 @@ def executed(tmp_path):
     return tmp_path / "executed.ipynb"
 
 
-def run(project, *arguments):
+def run(project, *arguments, name="toy.ipynb"):
     """The runner's command line in `project`."""
-    command = [sys.executable, "-m", "anonrep.pipeline.notebook", "run", "toy.ipynb", "--as", "toy", *arguments]
+    command = [sys.executable, "-m", "anonrep.pipeline.notebook", "run", name, "--as", "job", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
 
 
 def test_parameters_arrive_with_their_types(project):
-    done = run(
-        project, "-p", "lam", "2", "-p", "name", "other", "-k", "more", "params.yaml:train.layers", "--hide-code"
-    )
+    done = run(project, "-p", "name", "a: b #2", "--scope", "games.wide", "--scope", "games", "--hide-code", name="toy")
     assert done.returncode == 0, done.stderr
     noise, values, wall = done.stdout.splitlines()
     assert noise == "noise"
-    assert json.loads(values) == [2, "other", {"wide": [64, 32]}, str(project), "1"]
-    assert re.fullmatch(r"toy: \d+\.\d s", wall)
+    assert json.loads(values) == [2e-05, "a: b #2", {"layers": [64, 32]}, str(project), "1"]
+    assert re.fullmatch(r"job: \d+\.\d s", wall)
     assert done.stderr.splitlines() == ["progress"]
-    assert nbformat.read(project / "build/runs/toy.ipynb", as_version=4).cells[-1].outputs
-    assert "noise" not in (project / "build/runs/toy.html").read_text()
+    assert nbformat.read(project / "build/runs/job.ipynb", as_version=4).cells[-1].outputs
+    assert "noise" not in (project / "build/runs/job.html").read_text()
 
 
 def test_a_failing_cell_is_an_error_without_a_page(project):
     (project / "reports").mkdir()
     (project / "reports/toy.html").write_text("an earlier run's page")
     done = run(project, "-p", "fail", "true", "--html", "reports/toy.html")
-    assert done.returncode not in (0, None)
+    assert done.returncode == 1
     assert "AssertionError: as told" in done.stderr
     assert "\x1b" not in done.stderr
-    assert str(project / "build/runs/toy.ipynb") in done.stderr
-    assert (project / "build/runs/toy.ipynb").exists()
+    assert str(project / "build/runs/job.ipynb") in done.stderr
+    assert (project / "build/runs/job.ipynb").exists()
     assert not (project / "reports/toy.html").exists()
     assert not list((project / "build/runs").glob(".*"))
 
@@ -119,52 +128,54 @@ def test_no_room_for_a_result_is_said_in_a_line_and_earlier_results_stay(project
     assert seen(project / "reports") == before
 
 
+NOTEBOOK = json.loads(nbformat.writes(TOY))
+
+
+def test_a_parameter_comes_from_the_command_line_then_the_scopes_in_order_then_the_top_level():
+    find = partial(resolve, NOTEBOOK, params=parse(PARAMS), complete=True)
+    everything = {"lam": 3, "name": "ferg", "more": {}, "fail": False}
+    assert find({}, ["games.narrow", "games.wide"]) == everything
+    assert find({}, ["games.wide", "games.narrow"]) == everything | {"lam": 2e-05, "more": {"layers": [64, 32]}}
+    assert find({"lam": "1e-2", "more": "{a: 2}"}, ["games.narrow"]) == everything | {"lam": 0.01, "more": {"a": 2}}
+    with pytest.raises(ValueError, match=r"no value for lam, more: looked in games and the top level of params.yaml"):
+        find({}, ["games"])
+    for scope, words in [("games.wid", "games.wid is missing; .*did you mean wide?"), ("fail", "fail is False")]:
+        with pytest.raises(ParameterError, match=words):
+            find({}, [scope])
+
+
+def test_a_notebook_of_somebodys_own_keeps_its_values_where_there_are_no_others():
+    assert resolve(NOTEBOOK, {}, [], {"name": "x", "other": 1}, complete=False) == {"name": "x"}
+    assert resolve(NOTEBOOK, {}, [], None, complete=False) == {}
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("given", "message"),
     [
-        (["-p", "lamb", "1"], "declares no parameter lamb; it declares lam, name, more, fail"),
-        (["-p", "lam", "1e-2"], "write 0.01"),
-        (["-p", "lam", "two"], "lam is 'two', of type str; expected a value of the kind of 0.5"),
-        (["-p", "lam", "true"], "lam is True, of type bool; expected a value of the kind of 0.5"),
-        (["-p", "fail", "1"], "fail is 1, of type int; expected a value of the kind of False"),
-        (["-p", "more", "[1]"], "more is [1], of type list; expected a value of the kind of {}"),
-        (["-k", "name", "params.yaml:train"], "expected a value of the kind of 'toy'"),
-        (["-k", "more", "params.yaml:train"], "more.odd is the text '1e-2'"),
-        (["-k", "lam", "params.yaml:train.rat"], "no key train.rat"),
+        ({"lamb": "1"}, "declares no parameter lamb; it declares lam, name, more, fail"),
+        ({"lam": "two"}, "lam is 'two', of type str; expected a value of the kind of 0.5"),
+        ({"lam": "true"}, "lam is True, of type bool; expected a value of the kind of 0.5"),
+        ({"fail": "1"}, "fail is 1, of type int; expected a value of the kind of False"),
+        ({"more": "[1]"}, r"more is \[1\], of type list; expected a value of the kind of {}"),
+        ({"more": "[1"}, r"-p more \[1: line \d: not readable as YAML"),
     ],
 )
-def test_what_papermill_would_let_through_is_refused(project, arguments, message):
-    done = run(project, *arguments)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert not (project / "build").exists()
+def test_what_papermill_would_let_through_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(NOTEBOOK, given, [], {}, complete=False)
 
 
 @pytest.mark.parametrize("text", ["/people #2", "/data/a: b", "2024", "true", "null", "[a", "1e-2"])
 def test_where_text_is_declared_every_text_is_taken_as_it_is(text):
-    notebook = json.loads(nbformat.writes(TOY))
-    assert given(notebook, "name", text) == text
-    check(notebook, "toy.ipynb", {"name": text})
-    assert given(notebook, "more", "{a: 2}") == {"a": 2}
-    check(notebook, "toy.ipynb", {"more": None, "lam": 2})
-
-
-def test_a_notebook_without_parameters_takes_none():
-    with pytest.raises(ValueError, match="no cell tagged 'parameters'"):
-        check(new_notebook(cells=[new_code_cell("lam = 1")]), "toy.ipynb", {"lam": 2})
+    assert resolve(NOTEBOOK, {"name": text}, [], None, complete=False) == {"name": text}
 
 
 def test_only_literals_are_parameters():
     cell = new_code_cell("a: int = -1\nb = 2 * a", metadata={"tags": ["parameters"]})
     with pytest.raises(ValueError, match="parameter b is no plain literal"):
         declared(new_notebook(cells=[cell]))
-
-
-def test_values_of_any_type_are_looked_up(project):
-    assert look_up(f"{project}/params.yaml:train.layers") == {"wide": [64, 32]}
-    assert look_up(f"{project}/params.yaml:train.rate") == 0.01
-    for value in ("word", True, None, 1, [1.5, "b"], {"a": "b"}):
-        refuse_number_like("value", value)
+    with pytest.raises(ValueError, match="no cell tagged 'parameters'"):
+        resolve(new_notebook(cells=[new_code_cell("lam = 1")]), {"lam": "2"}, [], None, complete=False)
 
 
 def saved_by_lab(text: str) -> str:

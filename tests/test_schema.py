@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from anonrep.pipeline import schema, workspace
-from anonrep.pipeline.checks import ParameterError, choice, config, group, read, several, whole
+from anonrep.pipeline.checks import choice, config, group, several, whole
+from anonrep.pipeline.parameters import ParameterError, read
 
 ROOT = Path(__file__).parents[1]
 PARAMS = read(ROOT / "params.yaml")

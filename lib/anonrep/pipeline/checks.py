@@ -10,11 +10,6 @@ import re
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
-
-import yaml
-
-from anonrep.pipeline.parameters import refuse_number_like
 
 Check = Callable[[str, object], Iterator[str]]
 MISSING = object()  # stands for the value of a key that is not there, so that every check says what it wants there
@@ -23,21 +18,8 @@ SHORT = reprlib.Repr()
 SHORT.maxlevel, SHORT.maxlist, SHORT.maxstring, SHORT.maxother = 1, 12, 60, 60  # whatever is found fits on a line
 
 
-class ParameterError(ValueError):
-    """What is wrong with parameters; `problems` has a line each, `where` they stand is for the message."""
-
-    def __init__(self, problems: list[str], where: object = "the parameters") -> None:
-        super().__init__(f"{where}: {len(problems)} problem{'s' * (len(problems) > 1)}\n" + "\n".join(problems))
-        self.problems = problems
-
-
 def wrong(key: str, value: object, allowed: str) -> str:
     """The line for a value that is not allowed."""
-    if isinstance(value, str):
-        try:
-            refuse_number_like(key, value)
-        except ValueError as error:
-            return str(error)
     found = "missing" if value is MISSING else "empty" if value is None else SHORT.repr(value)
     return f"{key or 'the file'} is {found}; expected {allowed}"
 
@@ -162,40 +144,3 @@ def whole(least: int = 0, most: float = math.inf) -> Check:
     """A whole number from `least` to `most`."""
     allowed = f"a whole number from {least}" + (f" to {most}" if most < math.inf else "")
     return rule(lambda value: type(value) is int and least <= value <= most, allowed)
-
-
-class _Loader(yaml.SafeLoader):
-    """Notes the keys that are twice in a group, of which PyYAML takes the last one and says nothing."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
-        self.problems: list[str] = []
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        first: dict[tuple[str, str], int] = {}
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            name, line = (key.tag, key.value), key.start_mark.line + 1
-            if name in first:
-                again = f"line {line}: the key {SHORT.repr(key.value)} is there already, in line {first[name]}"
-                self.problems.append(f"{again}; expected each key once in a group")
-            first.setdefault(name, line)
-        return super().construct_mapping(node, deep)
-
-
-def read(path: str | Path) -> object:
-    """The value of a YAML file; ParameterError, with the line, where it is no YAML or has a key twice in a group."""
-    data = Path(path).read_bytes()
-    try:
-        loader = _Loader(data.decode("utf-8"))
-        value = loader.get_single_data()
-    except Exception as error:  # for a value that does not fit its tag, PyYAML raises whatever comes up
-        raise ParameterError([_unreadable(error)], path) from error
-    if loader.problems:
-        raise ParameterError(loader.problems, path)
-    return value
-
-
-def _unreadable(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
-        return f"line {mark.line + 1}: no YAML: {'; '.join(filter(None, (error.context, error.problem)))}"
-    return f"no readable YAML: {type(error).__name__}: {' '.join(str(error).split())}"

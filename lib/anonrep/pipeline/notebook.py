@@ -1,7 +1,12 @@
 """Notebooks as pipeline stages: clean a copy to depend on, execute under papermill, render to one HTML file.
 
 python -m anonrep.pipeline.notebook clean notebooks/*.ipynb --to build/notebooks
-python -m anonrep.pipeline.notebook run build/notebooks/train.ipynb --as train-0.5 -p lam 0.5
+python -m anonrep.pipeline.notebook run start --as start-ferg --scope games.ferg-clips -p out models/start/ferg-clips
+python -m anonrep.pipeline.notebook run notebooks/own_images.ipynb --as own -p images /path/to/images
+
+NAME stands for build/notebooks/NAME.ipynb, which must find a value for each parameter that it declares: in -p, else in
+the scopes (groups of params.yaml, e.g. games.ferg-clips.config) from left to right, else at the top level of
+params.yaml. A notebook that is run by its path keeps its own value where none of them has one.
 """
 
 import argparse
@@ -15,14 +20,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from anonrep.pipeline.parameters import cell_text, check, given, look_up
+from anonrep.pipeline.parameters import FILE, cell_text, read, resolve
 from anonrep.utils.files import CannotWrite, replacing, write_text
 from anonrep.utils.project import root
 
 # jsonschema tries to import a grammar of web addresses, which no notebook's schema asks for: a second of every stage.
 sys.modules.setdefault("rfc3987_syntax", None)
 
-RUNS = Path("build/runs")
+RUNS, COPIES = Path("build/runs"), Path("build/notebooks")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # two processes of one thread do more than one process of two
@@ -121,22 +126,22 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
 
 def run(options: argparse.Namespace) -> None:
     """Execute a notebook and render it; ends the program with a message when something is wrong."""
-    start = time.monotonic()
-    notebook = json.loads(options.notebook.read_text(encoding="utf-8"))
-    parameters = {key: given(notebook, key, text) for key, text in options.p}
-    parameters |= {key: look_up(where) for key, where in options.k}
-    check(notebook, options.notebook.name, parameters)
-    runs = root() / RUNS
-    executed, out = runs / f"{options.name}.ipynb", options.html or runs / f"{options.name}.html"
-    traceback = execute(options.notebook, executed, parameters)
+    start, folder = time.monotonic(), root()
+    stage = not options.notebook.endswith(".ipynb")
+    source = folder / COPIES / f"{options.notebook}.ipynb" if stage else Path(options.notebook)
+    notebook, given = json.loads(source.read_text(encoding="utf-8")), dict(options.p)
+    parameters = resolve(notebook, given, options.scope, read(folder / FILE), complete=stage)
+    runs = folder / RUNS
+    executed, out = runs / f"{options.job}.ipynb", options.html or runs / f"{options.job}.html"
+    traceback = execute(source, executed, parameters)
     if traceback:
         with suppress(OSError):  # a read-only folder keeps it
             out.unlink(missing_ok=True)  # an earlier run's page would pass for this one's
-        sys.exit(f"{traceback}\n{options.name} failed: the executed notebook with its error is {executed}")
+        sys.exit(f"{traceback}\n{options.job} failed: the executed notebook with its error is {executed}")
     from anonrep.reports.page import to_html
 
     to_html(executed, out, options.title, options.hide_code)
-    print(f"{options.name}: {time.monotonic() - start:.1f} s", flush=True)
+    print(f"{options.job}: {time.monotonic() - start:.1f} s", flush=True)
 
 
 def clean(options: argparse.Namespace) -> None:
@@ -162,10 +167,10 @@ def main(arguments: list[str] | None = None) -> None:
     how.add_argument("--check", action="store_true", help="write nothing; exit 1 when a source is not clean")
     one.set_defaults(do=clean)
     two = commands.add_parser("run", help="execute a notebook and render it to HTML")
-    two.add_argument("notebook", type=Path)
-    two.add_argument("--as", dest="name", required=True, help=f"names {RUNS}/NAME.ipynb and NAME.html")
+    two.add_argument("notebook", metavar="NAME", help=f"{COPIES}/NAME.ipynb; or the path of a notebook")
+    two.add_argument("--as", dest="job", required=True, metavar="JOB", help=f"names {RUNS}/JOB.ipynb and JOB.html")
+    two.add_argument("--scope", action="append", default=[], metavar="dotted.key", help=f"a group of {FILE}")
     two.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a parameter")
-    two.add_argument("-k", nargs=2, action="append", default=[], metavar=("KEY", "FILE:dotted.key"), help="from a file")
     two.add_argument("--html", type=Path, metavar="OUT", help="where the HTML goes instead")
     two.add_argument("--title", help="the page's title; without one, the notebook's first heading")
     two.add_argument("--hide-code", action="store_true", help="a report: no inputs, no printed noise")

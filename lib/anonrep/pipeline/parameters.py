@@ -1,21 +1,70 @@
-"""A notebook's parameters: what its cell tagged "parameters" declares, and what it may be given."""
+"""Parameters: the YAML file they stand in, and what a notebook's cell tagged "parameters" declares."""
 
 import ast
-from collections.abc import Iterator
+import difflib
+import reprlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML, YAMLError
+
+FILE = "params.yaml"
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxlist, SHORT.maxstring, SHORT.maxother = 1, 12, 60, 60  # whatever is found fits on a line
+
+
+class ParameterError(ValueError):
+    """What is wrong with parameters, a line for each problem; the message says where they stand."""
+
+    def __init__(self, problems: list[str], where: object = "the parameters") -> None:
+        super().__init__(f"{where}: {len(problems)} problem{'s' * (len(problems) > 1)}\n" + "\n".join(problems))
+        self.problems = problems
+
+
+def read(path: str | Path) -> object:
+    """The value of a YAML file; ParameterError, with the line, where it is not YAML or a group has a key twice."""
+    try:
+        return parse(Path(path).read_bytes().decode("utf-8"))
+    except ParameterError as error:
+        raise ParameterError(error.problems, path) from error
+    except UnicodeDecodeError as error:
+        raise ParameterError([f"not readable as text: {error}"], path) from error
+
+
+def parse(text: str) -> object:
+    """The value of a YAML text as DVC reads it: YAML 1.2, where 2e-05 is a number and a key stands once in a group."""
+    try:
+        return YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: for a value that does not fit its tag
+        mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        at = f"line {mark.line + 1}: " if mark else ""
+        raise ParameterError([f"{at}not readable as YAML: {' '.join(what.split())}"]) from error
+
+
+def one_of(value: object, known: Collection) -> str:
+    """The known names, and the one that was probably meant."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(value)[:60], names, n=1)
+    return f"{'one of ' * (len(names) > 1)}{', '.join(names)}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def group(params: object, dotted: str) -> dict:
+    """The group at a dotted key, e.g. `games.ferg-random.config`; ParameterError names the part that is missing."""
+    value, done = params, ""
+    for key in dotted.split("."):
+        if not isinstance(value, dict) or key not in value:
+            known = one_of(key, value) if isinstance(value, dict) else "a group"
+            raise ParameterError([f"{done + key} is missing; expected {known}"], FILE)
+        value, done = value[key], f"{done}{key}."
+    if not isinstance(value, dict):
+        raise ParameterError([f"{dotted} is {SHORT.repr(value)}; expected a group"], FILE)
+    return value
 
 
 def cell_text(cell: dict) -> str:
     """A cell's source; nbformat allows a string or a list of lines."""
     source = cell["source"]
     return source if isinstance(source, str) else "".join(source)
-
-
-def read_yaml(text: str) -> object:
-    """The value of a YAML text."""
-    return yaml.safe_load(text)
 
 
 def declared(notebook: dict) -> dict[str, object]:
@@ -37,57 +86,50 @@ def _assignments(source: str) -> Iterator[tuple[str, object]]:
             raise ValueError(f"parameter {targets[0].id} is no plain literal: {ast.unparse(node)}") from error
 
 
-def look_up(reference: str) -> object:
-    """The value at FILE:dotted.key of a YAML file, of any type."""
-    path, _, dotted = reference.rpartition(":")
-    value = read_yaml(Path(path).read_text(encoding="utf-8"))
-    for key in dotted.split("."):
-        if not isinstance(value, dict) or key not in value:
-            raise ValueError(f"{path} has no key {dotted}: {key!r} is missing")
-        value = value[key]
-    return value
+def resolve(
+    notebook: dict, given: dict[str, str], scopes: list[str], params: dict | None, complete: bool
+) -> dict[str, object]:
+    """A value for each parameter that the notebook declares.
 
-
-def refuse_number_like(name: str, value: object) -> None:
-    """YAML 1.1 reads 1e-2 as text: nothing that float() accepts may stay a string, at any depth."""
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else []):
-        refuse_number_like(f"{name}.{key}", inner)
-    if not isinstance(value, str):
-        return
-    try:
-        number = float(value)
-    except ValueError:
-        return
-    raise ValueError(f"{name} is the text {value!r} to YAML, not a number: write {number!r} (0.01, not 1e-2)")
-
-
-def given(notebook: dict, key: str, text: str) -> object:
-    """The value that a command line gives for a parameter: the text itself where text is declared, else YAML.
-
-    A path may hold what YAML reads as a comment or a key: `/images #2`, `/data/a: b`.
+    It comes from `given` (the command line's texts), else from the first of the `scopes` (dotted keys of groups in
+    `params`) that has it, else from the top level of `params`. Where it is in none of them, the notebook's own value
+    stays, or is refused if the parameters must be `complete`. ValueError for a value of another kind than the
+    notebook's own, and for a name in `given` that the notebook does not declare: papermill would only warn about it.
     """
-    return text if isinstance(declared(notebook).get(key), str) else read_yaml(text)
+    known = declared(notebook)
+    if unknown := [key for key in given if key not in known]:
+        says = f"it declares {', '.join(known)}" if known else "it has no cell tagged 'parameters'"
+        raise ValueError(f"the notebook declares no parameter {', '.join(unknown)}; {says}")
+    # A path may hold what YAML reads as a comment or a key (`/images #2`): where text is declared, text is taken.
+    values = {}
+    for key, text in given.items():
+        try:
+            values[key] = text if isinstance(known[key], str) else parse(text)
+        except ParameterError as error:
+            raise ValueError(f"-p {key} {text}: {error.problems[0]}") from error
+    places = [group(params, scope) for scope in scopes] + ([params] if isinstance(params, dict) else [])
+    missing = []
+    for key in known.keys() - given.keys():
+        found = next((place for place in places if key in place), None)
+        if found is not None:
+            values[key] = found[key]
+        elif complete:
+            missing.append(key)
+    if missing:
+        where = " and ".join([*scopes, "the top level"])
+        raise ValueError(
+            f"no value for {', '.join(sorted(missing))}: looked in {where} of {FILE}; or give -p KEY VALUE"
+        )
+    for key in values:
+        _refuse_misfit(key, values[key], known[key])
+    return {key: values[key] for key in known if key in values}
 
 
-def refuse_misfit(name: str, value: object, default: object) -> None:
+def _refuse_misfit(name: str, value: object, default: object) -> None:
     """A value must be of the kind of the declared one; None fits everywhere, and anything where None is declared."""
     kinds = {bool: (bool,), int: (int, float), float: (int, float)}.get(type(default), (type(default),))
     if None in (value, default) or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))):
         return
     raise ValueError(
-        f"{name} is {value!r}, of type {type(value).__name__}; expected a value of the kind of {default!r}"
+        f"{name} is {SHORT.repr(value)}, of type {type(value).__name__}; expected a value of the kind of {default!r}"
     )
-
-
-def check(notebook: dict, name: str, parameters: dict[str, object]) -> None:
-    """Refuse what papermill only warns about or injects as text, and values of another kind than those declared."""
-    known = declared(notebook)
-    if parameters and not known:
-        raise ValueError(f"{name} has no cell tagged 'parameters', but was given {', '.join(parameters)}")
-    unknown = [key for key in parameters if key not in known]
-    if unknown:
-        raise ValueError(f"{name} declares no parameter {', '.join(unknown)}; it declares {', '.join(known)}")
-    for key, value in parameters.items():
-        if not isinstance(known[key], str):
-            refuse_number_like(key, value)
-        refuse_misfit(key, value, known[key])

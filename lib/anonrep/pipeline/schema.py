@@ -24,19 +24,18 @@ from anonrep.methods.finite import FiniteConfig
 from anonrep.pipeline.checks import (
     NAME,
     Check,
-    ParameterError,
     choice,
     config,
     field,
     group,
     holding,
-    read,
     rule,
     several,
     text,
     whole,
     wrong,
 )
+from anonrep.pipeline.parameters import ParameterError, read
 from anonrep.reports.elements import STOPS
 from anonrep.utils.project import root
 
@@ -166,6 +165,11 @@ def _at(params: object, *path: str) -> list:
     for key in path:
         params = params.get(key) if isinstance(params, dict) else None
     return [part for part in params if type(part) in (str, int, float)] if isinstance(params, (dict, list)) else []
+
+
+def check_file(folder: Path) -> None:
+    """Check the parameters of a project."""
+    check(read(folder / FILE), folder / FILE)
 
 
 def main(arguments: list[str] | None = None) -> None:

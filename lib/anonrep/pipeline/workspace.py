@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from anonrep.pipeline.checks import read
+from anonrep.pipeline.parameters import read
 from anonrep.utils.files import write_bytes, write_text
 from anonrep.utils.project import root
 
