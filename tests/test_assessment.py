@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import log_loss
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.assessment import Attack, assess, attack, attack_rows, parts, task_labels
+from anonrep.evaluation.assessment import Attack, assess, attack, attack_rows, parts
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.information import information_bounds
 from anonrep.evaluation.intervals import wilson
@@ -93,8 +93,8 @@ def test_every_attacker_finds_what_is_there_and_nothing_in_permuted_labels(task,
     found = {row["attacker"]: row for row in assess(data, task, ATTACKERS)}
     control = {row["attacker"]: row for row in assess(data, task, ATTACKERS, permute=0)}
     assert list(found) == list(control) == [*ATTACKERS, "ensemble"]
-    test = task_labels(data, task)[data.split == 2]
-    commonest = np.bincount(task_labels(data, task)[data.split == 0]).argmax()
+    test = data.task(task)[data.split == 2]
+    commonest = np.bincount(data.task(task)[data.split == 0]).argmax()
     assert found.pop("majority")["accuracy"] == np.mean(test == commonest)
     assert all(row["accuracy"] > 0.95 for row in found.values())
     assert all(row["information_low"] > 0.5 * np.log(people) for row in found.values())
@@ -165,14 +165,6 @@ def test_a_users_own_attacker_joins_the_suite():
     rows = assess(carrying(), "writer", {"svm": ATTACKERS["svm"], "mine": [NearestMean()]})
     assert [row["attacker"] for row in rows] == ["svm", "mine", "ensemble"]
     assert rows[1]["accuracy"] > 0.95
-
-
-def test_tasks_are_the_private_label_and_the_attributes():
-    data = carrying(500)
-    assert np.array_equal(task_labels(data, "writer"), data.z)
-    assert np.array_equal(task_labels(data, "digit"), data.attributes["digit"])
-    with pytest.raises(KeyError, match=r"no task 'age': the data set has \['digit', 'writer'\]"):
-        task_labels(data, "age")
 
 
 def test_parts_are_the_splits():

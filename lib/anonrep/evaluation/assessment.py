@@ -45,14 +45,6 @@ class Attack:
         return replace(self, test=self.test[index])
 
 
-def task_labels(data: Dataset, task: str) -> np.ndarray:
-    """The labels (N,) of the private task or of a named attribute."""
-    columns = {data.provenance["private"]: data.z, **data.attributes}
-    if task not in columns:
-        raise KeyError(f"no task {task!r}: the data set has {sorted(columns)}")
-    return columns[task]
-
-
 def parts(release: Dataset, labels: np.ndarray) -> list[Labelled]:
     """Images and labels of training, validation and test, for `attack`."""
     masks = (release.split == index for index in range(len(SPLITS)))
@@ -160,7 +152,7 @@ def assess(
 
     With `permute`, a seed, the labels are shuffled over all images first: the control that must come out at chance.
     """
-    labels = task_labels(release, task)
+    labels = release.task(task)
     if permute is not None:
         labels = numpy_generator(permute, "permuted labels", task).permutation(labels)
     train, validation, test = parts(release, labels)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.assessment import assess, task_labels
+from anonrep.evaluation.assessment import assess
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.certificate import accuracy_bound, certify
 from anonrep.evaluation.contingency import smoothed, table_attack
@@ -59,7 +59,7 @@ def release_rows(
     read = reader.predict(book.images)[book.codes[test]]
     worth = {
         "utility": utility_by_code(data, book.codes, [kept])[0]["score"],
-        "naturalness": float(np.mean(read == task_labels(data, kept)[test])),
+        "naturalness": float(np.mean(read == data.task(kept)[test])),
         "used": len(np.unique(book.codes[train])),
         "validation_bound": validation_bound(data, book.codes),
     }

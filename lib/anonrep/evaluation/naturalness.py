@@ -4,7 +4,6 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.assessment import task_labels
 from anonrep.evaluation.attackers import AttackBudget
 from anonrep.evaluation.network_attacker import NetworkAttacker
 
@@ -15,7 +14,7 @@ def reading_accuracy(reader: NetworkAttacker, release: Dataset, task: str) -> fl
     A fresh network trained on released images can learn to read a private script; this one cannot.
     """
     test = release.subset("test")
-    return float((reader.predict(test.images) == task_labels(test, task)).mean())
+    return float((reader.predict(test.images) == test.task(task)).mean())
 
 
 def mean_ssim(raw: Dataset, release: Dataset) -> float:

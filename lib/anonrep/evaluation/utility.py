@@ -8,7 +8,6 @@ from sklearn.metrics import accuracy_score, r2_score
 from tqdm import tqdm
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.assessment import task_labels
 from anonrep.evaluation.attackers import on_pixels
 from anonrep.utils.seeds import subseed
 
@@ -34,7 +33,7 @@ def utility_scores(release: Dataset, names: Sequence[str], seed: int) -> list[di
     train, test = release.split == 0, release.split == 2
     rows = []
     for name in tqdm(names, desc="kept", mininterval=10):
-        values = task_labels(release, name)
+        values = release.task(name)
         kind = ExtraTreesClassifier if _whole(values) else ExtraTreesRegressor
         trees = on_pixels(kind(**FOREST, random_state=subseed(seed, "kept", name)))
         predicted = trees.fit(release.images[train], values[train]).predict(release.images[test])
@@ -56,7 +55,7 @@ def utility_by_code(data: Dataset, codes: np.ndarray, names: Sequence[str]) -> l
 
 def _row(data: Dataset, name: str, predicted: np.ndarray) -> dict:
     """`predicted`: a value for each test image."""
-    truth = task_labels(data, name)[data.split == 2]
+    truth = data.task(name)[data.split == 2]
     kind, score = ("accuracy", accuracy_score) if _whole(truth) else ("R2", r2_score)
     blind = _look_up(data, np.zeros_like(data.z), name)
     scores = {"score": float(score(truth, predicted)), "chance": float(score(truth, blind))}
@@ -66,7 +65,7 @@ def _row(data: Dataset, name: str, predicted: np.ndarray) -> dict:
 def _look_up(data: Dataset, codes: np.ndarray, name: str) -> np.ndarray:
     """What the table of training images answers for each test image."""
     train, test = data.split == 0, data.split == 2
-    values = task_labels(data, name)[train]
+    values = data.task(name)[train]
     members = codes[train] == np.arange(codes.max() + 1)[:, None]
     members[~members.any(1)] = True  # a code without training images answers as if all had it
     if _whole(values):

@@ -8,7 +8,7 @@ import numpy as np
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.assessment import assess, task_labels
+from anonrep.evaluation.assessment import assess
 from anonrep.evaluation.attackers import FEW, AttackBudget, suite
 from anonrep.evaluation.intervals import wilson
 from anonrep.evaluation.network_attacker import NetworkAttacker
@@ -43,7 +43,7 @@ def assess_references(
     train, readers = data.subset("train"), {}
     for task in READ:
         readers[task] = NetworkAttacker(epochs=budget.reader_epochs, device=device)
-        readers[task].fit(train.images, task_labels(train, task)).save(out / f"reader-{task}.safetensors")
+        readers[task].fit(train.images, train.task(task)).save(out / f"reader-{task}.safetensors")
     rows = face_rows(data, *[("majority", *FEW)] * 2, readers, budget, target=None, method="raw", seed=None)
     for run in read_json(standard / "runs.json"):
         if not run["collapsed"]:
@@ -116,7 +116,7 @@ def face_rows(
         ]
     test = release.subset("test")
     for task, reader in readers.items():
-        hits, n = int((reader.predict(test.images) == task_labels(test, task)).sum()), len(test)
+        hits, n = int((reader.predict(test.images) == test.task(task)).sum()), len(test)
         low, high = wilson(hits, n)
         row = {"task": task, "attacker": READER, "accuracy": hits / n, "low": low, "high": high, "n": n}
         rows.append({**key, **row, "source": release.source})

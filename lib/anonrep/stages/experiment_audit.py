@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.assessment import attack, attack_rows, task_labels
+from anonrep.evaluation.assessment import attack, attack_rows
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
@@ -103,7 +103,7 @@ def assess_outsiders(
     """
     device, budget, rows = pick_device(device), AttackBudget(**budget), []
     releases = _releases(points, Path(models))
-    labels, train, test = task_labels(data, task), data.split == 0, data.split == 2
+    labels, train, test = data.task(task), data.split == 0, data.split == 2
     held, few = data.split == 1, np.zeros(len(data), bool)
     chosen = numpy_generator(0, "as few").choice(np.flatnonzero(train), min(held.sum(), train.sum()), replace=False)
     few[chosen] = True
