@@ -16,12 +16,9 @@ from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import build
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
-from anonrep.game import GameConfig
+from anonrep.game import GameConfig, Optimisers, Outcome, play, prepare, pretrain_autoencoder, update
 from anonrep.networks import Players
 from anonrep.pipeline.notebook import ENVIRONMENT
-from anonrep.pretraining import pretrain_autoencoder
-from anonrep.training import Outcome, play, prepare
-from anonrep.turns import Optimisers, update
 from anonrep.utils.images import to_bytes, to_tensor
 from anonrep.utils.precision import mixed_precision
 from bench import textbook

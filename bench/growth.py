@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.attackers import FEW, AttackBudget, suite
-from anonrep.game import GameConfig
+from anonrep.game import GameConfig, play, prepare
 from anonrep.methods import finite as finite_release
 from anonrep.methods.finite import FiniteConfig
 from anonrep.reports.plots import COLOURS
-from anonrep.training import play, prepare
 from bench.games import LAM, digits, whole
 from bench.judging import attack_parts
 from bench.textbook import players_of

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from anonrep.data.dataset import Dataset
-from anonrep.game import GameConfig
-from anonrep.networks import FromOneChannel, Players, ToOneChannel
-from anonrep.turns import BETAS, R1_EVERY
+from anonrep.game import BETAS, R1_EVERY, GameConfig
+from anonrep.networks import Players
+from anonrep.utils.convolutions import FromOneChannel, ToOneChannel
 
 
 def players_of(data: Dataset, config: GameConfig, seed: int = 0) -> Players:
@@ -31,7 +31,7 @@ def players_of(data: Dataset, config: GameConfig, seed: int = 0) -> Players:
 def plain(players: Players) -> Players:
     """The same networks and weights in PyTorch's default memory layout, and with its own convolutions.
 
-    `networks.Flatten` stays, at no measurable cost: its order of values is part of what the weights mean.
+    `convolutions.Flatten` stays, at no measurable cost: its order of values is part of what the weights mean.
     """
     players = copy.deepcopy(players)
     for player in players:
@@ -102,7 +102,7 @@ class Game:
             if weight.requires_grad and "log_variance" not in name
         ]
         self.averaged = copy.deepcopy(self.autoencoder)
-        self.optimiser = torch.optim.Adam(self.moved, lr=config.rate, betas=BETAS, eps=config.epsilon)
+        self.optimiser = torch.optim.Adam(self.moved, lr=config.rate, betas=BETAS, eps=config.adam_eps)
         adversaries = (self.discriminator, self.classifier)
         self.optimiser_d, self.optimiser_c = (
             torch.optim.Adam(player.parameters(), lr=config.adversary_rate, betas=BETAS) for player in adversaries

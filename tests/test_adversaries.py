@@ -13,7 +13,7 @@ from torch import nn
 
 from anonrep import losses
 from anonrep.data.dataset import Dataset
-from anonrep.game import GameConfig
+from anonrep.game import GameConfig, pretrain_autoencoder, reconstruct, warm_up
 from anonrep.methods.adversaries import (
     OBJECTIVES,
     AdversaryConfig,
@@ -24,9 +24,7 @@ from anonrep.methods.adversaries import (
     update,
 )
 from anonrep.networks import Players
-from anonrep.pretraining import pretrain_autoencoder, reconstruct
 from anonrep.stages.checkpoints import load_players, save_players
-from anonrep.training import warm_up
 from anonrep.utils.images import to_tensor
 
 SIZE, PEOPLE = 8, 3

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonrep.data.dataset import Dataset
+from anonrep.game import encode
 from anonrep.methods.augmentations import View, cross_identity_neighbours, nearest_others, training_views
 from anonrep.networks import Autoencoder
-from anonrep.pretraining import encode
 from anonrep.utils.images import blur, to_tensor
 from anonrep.utils.seeds import seeded_initialisation
 

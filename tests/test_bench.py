@@ -16,11 +16,8 @@ from anonrep.data.pendigits import render
 from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
-from anonrep.game import GameConfig
-from anonrep.networks import FromOneChannel, ToOneChannel
-from anonrep.pretraining import pretrain_autoencoder
-from anonrep.training import Outcome, play
-from anonrep.turns import Optimisers, update
+from anonrep.game import GameConfig, Optimisers, Outcome, play, pretrain_autoencoder, update
+from anonrep.utils.convolutions import FromOneChannel, ToOneChannel
 from anonrep.utils.files import read_json, write_json
 from anonrep.utils.images import to_bytes, to_tensor
 from anonrep.utils.project import root

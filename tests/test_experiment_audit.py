@@ -14,13 +14,12 @@ from anonrep.data.dataset import Dataset
 from anonrep.evaluation.assessment import assess
 from anonrep.evaluation.attackers import FEW, AttackBudget, on_pixels
 from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.game import Outcome, reconstruct
 from anonrep.methods.adversaries import AdversaryConfig, play_against
 from anonrep.methods.perturbations import perturb
-from anonrep.pretraining import reconstruct
 from anonrep.stages import experiment, experiment_audit
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.experiment_audit import assess_outsiders, baseline
-from anonrep.training import Outcome
 from anonrep.utils.files import write_json
 
 SIZE, PEOPLE, SHAPES, N = 8, 5, 3, 240

@@ -13,6 +13,7 @@ from anonrep.data.dataset import Dataset
 from anonrep.evaluation.attackers import FEW, AttackBudget
 from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.game import play
 from anonrep.methods.code_encoder import load_encoder
 from anonrep.methods.codebooks import substitute
 from anonrep.methods.content import content, matches, nearest_codewords
@@ -21,7 +22,6 @@ from anonrep.stages.assessment_ferg import assess_references, assess_target, fac
 from anonrep.stages.experiment import prepare_seeds
 from anonrep.stages.experiment_ferg import certificate, train_finite_faces, train_target, with_artificial
 from anonrep.stages.results_ferg import READER
-from anonrep.training import play
 from anonrep.utils.files import write_json
 
 SIZE, PEOPLE, EXPRESSIONS, CLIPS, FRAMES = 15, 3, 3, 4, 5

@@ -17,9 +17,9 @@ from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import build
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
+from anonrep.game import reconstruct
 from anonrep.methods.code_encoder import CodeEncoder, make_codebook, save_encoder
 from anonrep.networks import Players
-from anonrep.pretraining import reconstruct
 from anonrep.reports import explore_html
 from anonrep.reports.explore import Explorer, Pad, Walk
 from anonrep.reports.explore_data import ALL, Artefacts, Missing, load

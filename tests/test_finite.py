@@ -14,12 +14,11 @@ from torch import nn
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.contingency import plug_in_information
 from anonrep.evaluation.utility import utility_by_code
-from anonrep.game import GameConfig
+from anonrep.game import GameConfig, pretrain_autoencoder
 from anonrep.methods import finite
 from anonrep.methods.code_encoder import CodeEncoder, make_codebook
 from anonrep.methods.finite import FiniteConfig, judge, learn, objective, prepare, train
 from anonrep.networks import Autoencoder
-from anonrep.pretraining import pretrain_autoencoder
 from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation, torch_generator
 

@@ -6,16 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.networks import (
-    Autoencoder,
-    Discriminator,
-    FromOneChannel,
-    Players,
-    PrivateClassifier,
-    ToOneChannel,
-    _cropped,
-)
-from anonrep.utils.images import blur, spread
+from anonrep.networks import Autoencoder, Discriminator, Players, PrivateClassifier
+from anonrep.utils.convolutions import FromOneChannel, ToOneChannel
+from anonrep.utils.convolutions import cropped as crop
+from anonrep.utils.images import blur, pixel_std
 
 SMALL = {"height": 9, "width": 8, "n_private": 3, "hidden": 4, "channels": 2, "adversary_channels": 2}
 
@@ -126,14 +120,14 @@ def test_a_blur_is_average_pooling(height, width, box):
 
 def test_the_spread_is_the_mean_deviation_over_images():
     images = np.random.default_rng(0).integers(0, 256, (7, 4, 5), np.uint8)
-    assert spread(images) == pytest.approx(images.std(0, ddof=1).mean() / 255)
+    assert pixel_std(images) == pytest.approx(images.std(0, ddof=1).mean() / 255)
 
 
 @given(height=st.integers(3, 26), width=st.integers(3, 26))
 @settings(max_examples=30, deadline=None)
 def test_what_is_cropped_is_a_slice_and_its_gradient_keeps_the_channels_last_layout(height, width):
     image = torch.rand(2, 3, height + height % 2, width + 1).to(memory_format=torch.channels_last).requires_grad_()
-    cropped = _cropped(image, height, width)
+    cropped = crop(image, height, width)
     assert torch.equal(cropped, image[:, :, :height, :width])
     (gradient,) = torch.autograd.grad(cropped, image, torch.ones_like(cropped))
     assert torch.equal(gradient, torch.nn.functional.pad(torch.ones(2, 3, height, width), (0, 1, 0, height % 2)))

@@ -11,13 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from anonrep import losses, pretraining, training, turns
+from anonrep import game, losses
 from anonrep.data.dataset import Dataset
-from anonrep.game import GameConfig, collapse
+from anonrep.game import GameConfig, Optimisers, collapse, play, prepare, reconstruct, update
 from anonrep.networks import Players
-from anonrep.pretraining import reconstruct
-from anonrep.training import play, prepare
-from anonrep.turns import Optimisers, update
 from anonrep.utils import images
 from anonrep.utils.images import to_tensor
 
@@ -44,7 +41,7 @@ DEPARTURES = {
     "warm_up_epochs": 2,
     "ema": 0.9,
     "clip": 1.0,
-    "epsilon": 0.001,
+    "adam_eps": 0.001,
 }
 LEARNED = {"hidden": 8, "channels": 8, "pixel_epochs": 60}  # enough for outputs that differ from image to image
 ORDER = ["pixels", "fidelity", "warm-up"]
@@ -211,7 +208,7 @@ def test_the_warm_up_moves_the_private_classifier_alone():
     config = GameConfig(**(TINY | DEPARTURES))
     players = fresh(config)
     before = {name: weights(getattr(players, name)) for name in NAMES}
-    history = training.warm_up(players, tiny(), config, 0, "cpu")
+    history = game.warm_up(players, tiny(), config, 0, "cpu")
     assert [name for name in NAMES if not same(before[name], weights(getattr(players, name)))] == ["private_classifier"]
     assert [(row["phase"], row["epoch"]) for row in history] == [("warm-up", 0), ("warm-up", 1)]
 
@@ -223,14 +220,14 @@ def test_r1_is_the_squared_slope_of_a_linear_discriminator():
     slope = torch.arange(1.0, 5.0)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Flatten(0))
     linear[1].weight.data = slope[None]
-    penalty = turns.r1_penalty(linear, torch.rand(3, 1, 2, 2))
+    penalty = game.r1_penalty(linear, torch.rand(3, 1, 2, 2))
     assert penalty.item() == pytest.approx(float(slope.square().sum()))
     penalty.backward()
     torch.testing.assert_close(linear[1].weight.grad, 2 * slope[None])
 
 
 def test_r1_acts_on_the_discriminator_now_and_then_and_on_nobody_else():
-    start, steps = fresh(GameConfig(**TINY)), (0, 1, turns.R1_EVERY - 1, turns.R1_EVERY)
+    start, steps = fresh(GameConfig(**TINY)), (0, 1, game.R1_EVERY - 1, game.R1_EVERY)
     found = {}
     for r1 in (0.0, 100.0):
         for step in steps:
@@ -239,7 +236,7 @@ def test_r1_acts_on_the_discriminator_now_and_then_and_on_nobody_else():
             found[r1, step] = {name: gradients(getattr(players, name)) for name in NAMES}
     for step in steps:
         differ = [name for name in NAMES if not same(found[0.0, step][name], found[100.0, step][name])]
-        assert differ == (["discriminator"] if step % turns.R1_EVERY == 0 else []), step
+        assert differ == (["discriminator"] if step % game.R1_EVERY == 0 else []), step
 
 
 @pytest.mark.parametrize("clip", [0.0, 1e-4])
@@ -293,7 +290,7 @@ def test_the_average_is_released_and_is_neither_the_start_nor_the_end():
 def test_the_average_follows_its_formula():
     one, two = nn.Linear(2, 2), nn.Linear(2, 2)
     expected = [0.75 * a + 0.25 * b for a, b in zip(weights(one), weights(two), strict=True)]
-    training._average(list(one.parameters()), list(two.parameters()), 0.75)
+    game._average(list(one.parameters()), list(two.parameters()), 0.75)
     for found, value in zip(weights(one), expected, strict=True):
         torch.testing.assert_close(found, value)
 
@@ -313,7 +310,7 @@ def test_phase_one_learns_a_few_images_by_heart(kl):
     players, data = fresh(config), tiny(6)
     others = [weights(players.discriminator), weights(players.private_classifier)]
     before = to_tensor(reconstruct(players.autoencoder, data.images))
-    history = pretraining.pretrain_autoencoder(players.autoencoder, to_tensor(data.images), config, 0)
+    history = game.pretrain_autoencoder(players.autoencoder, to_tensor(data.images), config, 0)
     after = to_tensor(reconstruct(players.autoencoder, data.images))
     errors = [float((x_hat - to_tensor(data.images)).square().mean()) for x_hat in (before, after)]
     assert errors[1] < 0.005 < 0.05 < errors[0]
@@ -341,10 +338,10 @@ def test_prepare_leaves_the_released_autoencoder_among_the_players():
 def test_the_log_has_a_finite_row_an_epoch_and_the_snapshots_one_more(departures):
     config, data = GameConfig(**(TINY | departures | LEARNED)), tiny()
     players = fresh(config)
-    pretraining.pretrain_autoencoder(players.autoencoder, to_tensor(data.images), config, 0)
+    game.pretrain_autoencoder(players.autoencoder, to_tensor(data.images), config, 0)
     before = reconstruct(players.autoencoder, data.images[:5])
     outcome = play(players, data, lam=1.0, epochs=2, config=config, seed=0, watch=data.images[:5])
-    asked = {"discriminator", "fool", "private", "objective", "mse", "gradient", "private_accuracy", "spread"}
+    asked = {"discriminator", "fool", "private", "objective", "mse", "gradient", "private_accuracy", "pixel_std"}
     for epoch, row in enumerate(outcome.history):
         assert asked | {"phase", "epoch"} == set(row)
         assert (row["phase"], row["epoch"]) == ("privacy", epoch)
@@ -359,7 +356,7 @@ def test_the_log_has_a_finite_row_an_epoch_and_the_snapshots_one_more(departures
 @QUICK
 def test_batches_are_full_and_show_every_image_at_most_once(n, size, seed):
     """Only what does not fill a batch is left out of an epoch; fewer images than a batch are all shown at once."""
-    batches = list(pretraining.batches(n, size, torch.Generator().manual_seed(seed)))
+    batches = list(game.batches(n, size, torch.Generator().manual_seed(seed)))
     shown = torch.cat(batches).tolist()
     assert len(set(shown)) == len(shown)
     assert set(shown) <= set(range(n))
@@ -369,7 +366,7 @@ def test_batches_are_full_and_show_every_image_at_most_once(n, size, seed):
 
 def test_batches_differ_from_epoch_to_epoch():
     generator = torch.Generator().manual_seed(0)
-    first, second = (torch.cat(list(pretraining.batches(20, 5, generator))).tolist() for _ in range(2))
+    first, second = (torch.cat(list(game.batches(20, 5, generator))).tolist() for _ in range(2))
     assert first != second
     assert sorted(first) == sorted(second)
 
@@ -579,7 +576,7 @@ def test_output_is_called_constant_by_the_spread_of_what_stands_for_real():
 
 # When a run is over.
 
-HEALTHY = {"phase": "privacy", "discriminator": 0.6, "fool": 0.8, "mse": 0.01, "gradient": 1.0, "spread": 0.2}
+HEALTHY = {"phase": "privacy", "discriminator": 0.6, "fool": 0.8, "mse": 0.01, "gradient": 1.0, "pixel_std": 0.2}
 
 
 def epochs(*changes: dict) -> list[dict]:
@@ -588,7 +585,7 @@ def epochs(*changes: dict) -> list[dict]:
 
 
 LOST = {
-    "the output was all but constant": {"spread": 0.019},
+    "the output was all but constant": {"pixel_std": 0.019},
     "the discriminator won": {"discriminator": 0.009},
 }
 
@@ -603,7 +600,7 @@ def test_three_lost_epochs_in_a_row_end_the_run_and_fewer_do_not(reason, row):
     assert "epoch 3 of the privacy phase" in message
 
 
-@pytest.mark.parametrize("name", ["discriminator", "fool", "mse", "gradient", "spread"])
+@pytest.mark.parametrize("name", ["discriminator", "fool", "mse", "gradient", "pixel_std"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_no_longer_finite_ends_the_run_at_once(name, value):
     assert "no longer finite" in collapse(epochs({name: value}), 0.2)
@@ -623,7 +620,7 @@ def test_two_different_troubles_do_not_add_up():
                 "fool": st.floats(0, 20),
                 "mse": st.floats(0, 1),
                 "gradient": st.floats(0, 1e6),
-                "spread": st.floats(0.02, 0.5),
+                "pixel_std": st.floats(0.02, 0.5),
             }
         ),
         min_size=1,
@@ -707,9 +704,9 @@ def test_whole_numbers_may_stand_for_fractions():
 
 def test_every_departure_is_off_by_default():
     paper = GameConfig()
-    assert not any(getattr(paper, name) for name in DEPARTURES if name not in ("anchor_blur", "epsilon"))
+    assert not any(getattr(paper, name) for name in DEPARTURES if name not in ("anchor_blur", "adam_eps"))
     assert paper.anchor_blur == 1
-    assert paper.epsilon == torch.optim.Adam([nn.Parameter(torch.zeros(1))]).defaults["eps"]
+    assert paper.adam_eps == torch.optim.Adam([nn.Parameter(torch.zeros(1))]).defaults["eps"]
 
 
 def test_a_row_of_the_history_is_taken_of_tensors_that_numpy_cannot_read():
@@ -717,4 +714,4 @@ def test_a_row_of_the_history_is_taken_of_tensors_that_numpy_cannot_read():
     losses = [torch.tensor(value, dtype=torch.bfloat16) for value in (1.0, 3.0)]
     with pytest.raises(TypeError):
         losses[0].numpy()
-    assert pretraining.mean_row([{"loss": loss} for loss in losses]) == {"loss": 2.0}
+    assert game.mean_row([{"loss": loss} for loss in losses]) == {"loss": 2.0}

@@ -90,9 +90,15 @@ def mutual_information(joint: Tensor) -> Tensor:
     Nats. At independence 0; at most min(H(Z), H(K)). From a table of n images it is too large by about
     (K-1)(|Z|-1) / (2n). The finite encoder minimises it.
     """
-    return negative_entropy(joint) - negative_entropy(joint.sum(0)) - negative_entropy(joint.sum(1))
+    return -entropy(joint) + entropy(joint.sum(0)) + entropy(joint.sum(1))
 
 
-def negative_entropy(p: Tensor) -> Tensor:
-    r"""The sum of p log p, with a finite slope where p is 0. `p`: probabilities of any shape. Nats."""
-    return (p * p.clamp_min(1e-12).log()).sum()
+def entropy(p: Tensor) -> Tensor:
+    r"""The entropy of a distribution given as a table.
+
+    .. math:: H = -\sum_j p_j \log p_j
+
+    `p`: probabilities of any shape. Nats, summed over all entries. 0 where one entry has all the probability, at most
+    the logarithm of their number. A 0 counts as nothing, and the slope there is finite.
+    """
+    return -(p * p.clamp_min(1e-12).log()).sum()

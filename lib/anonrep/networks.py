@@ -1,4 +1,4 @@
-"""The three players of the game. Images are (B, 1, H, W) in [0, 1]; the attackers' networks live with the attackers."""
+"""The three players of the game: images are (B, 1, H, W) in [0, 1]. Attackers have networks of their own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,64 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from anonrep.utils.convolutions import Flatten, FromOneChannel, ToOneChannel, cropped, halved
 from anonrep.utils.seeds import seeded_initialisation
-
-
-def _halved(size: int) -> int:
-    return (size + 1) // 2  # what a 3 x 3 convolution of stride 2 and padding 1 leaves
-
-
-def _cropped(image: Tensor, height: int, width: int) -> Tensor:
-    """(B, C, H, W) without what it is too high and too wide, at the end of its rows and columns.
-
-    As padding by less than nothing: its gradient keeps the channels-last layout, that of a slice does not, and the
-    layers before it would take twice as long. Padding by nothing would copy the image.
-    """
-    if image.shape[2:] == (height, width):
-        return image
-    return nn.functional.pad(image, (0, width - image.shape[3], 0, height - image.shape[2]))
-
-
-class FromOneChannel(nn.Conv2d):
-    """A convolution of one channel; where the image wants a gradient, a matrix product over its patches.
-
-    The same sums as PyTorch's own, whose gradient on a single channel takes several times as long. The images are
-    handed to `unfold` as the channels of one, which cuts them all at once.
-    """
-
-    def forward(self, image: Tensor) -> Tensor:
-        if not image.requires_grad:
-            return super().forward(image)
-        (kernel, _), (stride, _), (padding, _) = self.kernel_size, self.stride, self.padding
-        size = [(side + 2 * padding - kernel) // stride + 1 for side in image.shape[2:]]
-        patches = nn.functional.unfold(image.transpose(0, 1), kernel, padding=padding, stride=stride)
-        patches = patches.unflatten(1, (len(image), -1)).squeeze(0).transpose(0, 1).flatten(1)  # (k * k, B * H * W)
-        flat = nn.functional.linear(patches.T, self.weight.flatten(1), self.bias)
-        return flat.unflatten(0, (len(image), *size)).permute(0, 3, 1, 2)
-
-
-class ToOneChannel(nn.ConvTranspose2d):
-    """A transposed convolution to one channel, as a matrix product and a sum of overlapping patches.
-
-    The same sums as PyTorch's own, which takes twice as long for a single channel.
-    """
-
-    def forward(self, image: Tensor) -> Tensor:
-        patches = image.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, H * W, k * k)
-        (kernel, _), (stride, _), (padding, _) = self.kernel_size, self.stride, self.padding
-        size = [(side - 1) * stride - 2 * padding + kernel for side in image.shape[2:]]
-        image = nn.functional.fold(patches.transpose(1, 2), size, kernel, padding=padding, stride=stride)
-        return image + self.bias
-
-
-class Flatten(nn.Flatten):
-    """(B, C, H, W) -> (B, H * W * C), pixel by pixel: the order of the channels-last layout, so that nothing moves.
-
-    PyTorch's own, channel by channel, would copy the image, and its gradient, from the one layout to the other.
-    """
-
-    def forward(self, image: Tensor) -> Tensor:
-        return super().forward(image.permute(0, 2, 3, 1))
 
 
 class Autoencoder(nn.Module):
@@ -75,8 +19,8 @@ class Autoencoder(nn.Module):
 
     def __init__(self, *, height: int, width: int, hidden: int, channels: int, variational: bool = False) -> None:
         super().__init__()
-        self.sizes = [(height, width), (_halved(height), _halved(width))]
-        self.sizes.append((_halved(self.sizes[1][0]), _halved(self.sizes[1][1])))
+        self.sizes = [(height, width), (halved(height), halved(width))]
+        self.sizes.append((halved(self.sizes[1][0]), halved(self.sizes[1][1])))
         top, features = 2 * channels, 256
         flat = top * self.sizes[2][0] * self.sizes[2][1]
         self.encoder = nn.Sequential(
@@ -109,26 +53,12 @@ class Autoencoder(nn.Module):
         """An image for each row of `hidden`: (B, 1, H, W) in [0, 1]."""
         middle, low = self.sizes[1], self.sizes[2]
         image = self.expand(hidden).unflatten(1, (*low, -1)).permute(0, 3, 1, 2)
-        image = _cropped(self.upper(image), *middle)
-        image = _cropped(self.lower(image), *self.sizes[0])
+        image = cropped(self.upper(image), *middle)
+        image = cropped(self.lower(image), *self.sizes[0])
         return image.float().sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
-
-
-def _strided(height: int, width: int, channels: int, outputs: int) -> nn.Sequential:
-    flat = 2 * channels * _halved(_halved(height)) * _halved(_halved(width))
-    return nn.Sequential(
-        FromOneChannel(1, channels, 3, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        Flatten(),
-        nn.Linear(flat, 256),
-        nn.LeakyReLU(0.2),
-        nn.Linear(256, outputs),
-    )
 
 
 class Discriminator(nn.Module):
@@ -195,3 +125,18 @@ class Players:
 
     def __iter__(self) -> Iterator[nn.Module]:
         return iter((self.autoencoder, self.discriminator, self.private_classifier))
+
+
+def _strided(height: int, width: int, channels: int, outputs: int) -> nn.Sequential:
+    """What both adversaries are: (B, 1, H, W) -> (B, outputs)."""
+    flat = 2 * channels * halved(halved(height)) * halved(halved(width))
+    return nn.Sequential(
+        FromOneChannel(1, channels, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        Flatten(),
+        nn.Linear(flat, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, outputs),
+    )

@@ -6,7 +6,7 @@ from safetensors import SafetensorError
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 
-from anonrep.networks import Flatten
+from anonrep.utils.convolutions import Flatten
 from anonrep.utils.images import jitter
 from anonrep.utils.precision import fast
 from anonrep.utils.seeds import seeded_initialisation, torch_generator

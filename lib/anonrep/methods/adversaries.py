@@ -12,15 +12,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from tqdm import tqdm
 
 from anonrep import losses
 from anonrep.data.dataset import Dataset
-from anonrep.game import collapse
+from anonrep.game import BETAS, Outcome, batches, collapse, mean_row, private_step, reconstruct
 from anonrep.networks import Players
-from anonrep.pretraining import batches
-from anonrep.training import Outcome, rounds
-from anonrep.turns import BETAS, private_turn
-from anonrep.utils.images import spread, to_bytes, to_float
+from anonrep.utils.images import pixel_std, to_bytes, to_float
 from anonrep.utils.precision import fast
 from anonrep.utils.seeds import torch_generator
 
@@ -46,12 +45,12 @@ class AdversaryConfig:
 
 
 def gradient_reversal(logits_z: Tensor, z: Tensor, p_z: Tensor) -> Tensor:
-    r"""Minus the private classifier's loss, so that its gradient arrives reversed at the autoencoder.
+    r"""The private classifier's log-likelihood: the gradient of its own loss arrives reversed at the autoencoder.
 
     .. math:: \frac1n \sum_i \log q(z_i \mid \hat x_i)
 
     Ganin and Lempitsky (2015), eq. 1, the paper's reference [9]. Their layer turns the sign around within one joint
-    step; here the two players step in turn, as in `turns.update`. `logits_z`: (B, |Z|), `z`: integers (B,); `p_z` is
+    step; here the two players step in turn, as in `game.update`. `logits_z`: (B, |Z|), `z`: integers (B,); `p_z` is
     not used. Nats, mean over B. At the marginal -H(Z); at perfect prediction 0; without bound below where the
     classifier is wrong and sure of it. The autoencoder minimises it.
     """
@@ -78,25 +77,9 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 }
 
 
-@dataclass
-class Optimisers:
-    """One optimiser a player, as in `turns`: no player's step ever touches another's weights."""
-
-    autoencoder: torch.optim.Optimizer
-    private_classifier: torch.optim.Optimizer
-
-    @classmethod
-    def build(cls, players: Players, config: AdversaryConfig) -> "Optimisers":
-        options = {"betas": BETAS, "fused": True}
-        return cls(
-            torch.optim.Adam(players.autoencoder.parameters(), lr=config.rate, **options),
-            torch.optim.Adam(players.private_classifier.parameters(), lr=config.adversary_rate, **options),
-        )
-
-
 def update(
     players: Players,
-    optimisers: Optimisers,
+    optimisers: tuple[Optimizer, Optimizer],
     x: Tensor,
     z: Tensor,
     p_z: Tensor,
@@ -105,28 +88,29 @@ def update(
     lam: float,
     config: AdversaryConfig,
 ) -> dict[str, float]:
-    """One turn on one batch: the private classifier, then the autoencoder; returns what each saw, in nats.
+    """One step of the private classifier, then of the autoencoder, on one batch; returns what each saw, in nats.
 
-    x: (B, 1, H, W), z: (B,), p_z: (|Z|,). `mse` is a pixel's, `gradient` a norm.
+    x: (B, 1, H, W), z: (B,), p_z: (|Z|,). `optimisers`: the autoencoder's and the private classifier's. `mse` is a
+    pixel's, `gradient` a norm.
     """
     autoencoder, classifier = players.autoencoder, players.private_classifier
     x_hat = fast(autoencoder, x)
     seen = x_hat.detach()  # the classifier looks at the output; its step must not move the autoencoder
-    turn = private_turn(classifier, optimisers.private_classifier, seen, z)
+    row = {"private_accuracy": private_step(classifier, optimisers[1], seen, z)}
 
-    # The autoencoder's turn. Its x_hat is still current: only the classifier has moved since.
+    # The autoencoder. Its x_hat is still current: only the classifier has moved since.
     logits_z = fast(classifier, x_hat)
     # PyTorch refuses the cross-entropy of what is no number any more; `collapse` is to name it instead.
     pixels = nn.functional.binary_cross_entropy(x_hat, x) if seen.isfinite().all() else x_hat.mean()
     loss = config.pixel_weight * pixels + lam * OBJECTIVES[objective](logits_z, z, p_z)
-    moved = list(autoencoder.parameters())
-    optimisers.autoencoder.zero_grad()
-    loss.backward(inputs=moved)  # the classifier's weights gather no gradient
-    turn["gradient"] = nn.utils.get_total_norm([weight.grad for weight in moved if weight.grad is not None])
-    optimisers.autoencoder.step()
-    turn |= {"pixels": pixels, "mse": (seen - x).square().mean(), "spread": seen.std(0).mean()}
-    turn |= {"private": losses.private_loss(logits_z, z), "objective": losses.objective_loss(logits_z, p_z)}
-    return {name: float(value.detach()) for name, value in turn.items()}
+    weights = list(autoencoder.parameters())
+    optimisers[0].zero_grad()
+    loss.backward(inputs=weights)  # no gradient is left in the classifier's weights
+    row["gradient"] = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    optimisers[0].step()
+    row |= {"pixels": pixels, "mse": (seen - x).square().mean(), "pixel_std": seen.std(0).mean()}
+    row |= {"private": losses.private_loss(logits_z, z), "objective": losses.objective_loss(logits_z, p_z)}
+    return {name: value.item() for name, value in row.items()}
 
 
 def play_against(
@@ -139,7 +123,7 @@ def play_against(
     device: torch.device | str = "cpu",
     watch: np.ndarray | None = None,
 ) -> Outcome:
-    """One of OBJECTIVES from prepared players (`training.prepare`) on; the decoder plays too.
+    """One of OBJECTIVES from prepared players (`game.prepare`) on; the decoder plays too.
 
     `watch`: uint8 (K, H, W), images to follow through the epochs. Both players are changed in place. A run that has
     collapsed, as `game.collapse` says, is stopped.
@@ -150,23 +134,23 @@ def play_against(
         raise ValueError(f"lambda is {lam}; expected a number from 0")
     x, z = to_bytes(train.images, device), torch.from_numpy(train.z).to(device)
     p_z = torch.from_numpy(train.p_z).float().to(device)
-    optimisers = Optimisers.build(players, config)
-    order = torch_generator(seed, "adversary order", f"{lam:g}")  # the same for all objectives
-    options = {"objective": objective, "lam": lam, "config": config}
-    return rounds(
-        lambda index: update(players, optimisers, to_float(x[index]), z[index], p_z, **options),
-        lambda: batches(len(x), config.batch, order),
-        players.autoencoder,
-        epochs=config.epochs,
-        phase=objective,
-        name=f"seed {seed}, lambda {lam}",
-        raw_spread=spread(train.images),
-        watch=train.images[:0] if watch is None else watch,
-        device=device,
-        over=_collapse,
+    raw_std, watch = pixel_std(train.images), train.images[:0] if watch is None else watch
+    optimisers = (
+        Adam(players.autoencoder.parameters(), lr=config.rate, betas=BETAS, fused=True),
+        Adam(players.private_classifier.parameters(), lr=config.adversary_rate, betas=BETAS, fused=True),
     )
+    order = torch_generator(seed, "adversary order", f"{lam:g}")  # the same for all objectives
 
-
-def _collapse(history: list[dict], raw_spread: float, *, final: bool) -> str | None:
-    """`game.collapse` where nobody plays the discriminator: it never wins, its loss is that of chance."""
-    return collapse([{**row, "discriminator": math.log(2)} for row in history], raw_spread, final=final)
+    history, snapshots, collapsed = [], [reconstruct(players.autoencoder, watch, device)], None
+    for epoch in tqdm(range(config.epochs), desc=f"{objective}, seed {seed}, lambda {lam}", mininterval=10):
+        rows = [
+            update(players, optimisers, to_float(x[index]), z[index], p_z, objective=objective, lam=lam, config=config)
+            for index in batches(len(x), config.batch, order)
+        ]
+        history.append({"phase": objective, "epoch": epoch, **mean_row(rows)})
+        snapshots.append(reconstruct(players.autoencoder, watch, device))
+        collapsed = collapse(history, raw_std, final=epoch == config.epochs - 1)
+        if collapsed:
+            tqdm.write(f"seed {seed}, lambda {lam}: {collapsed}; this run says nothing about privacy")
+            break
+    return Outcome(players.autoencoder, history, np.array(snapshots), collapsed)

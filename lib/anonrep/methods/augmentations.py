@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from anonrep.data.dataset import Dataset
+from anonrep.game import encode
 from anonrep.networks import Autoencoder
-from anonrep.pretraining import encode
 from anonrep.utils.images import blur, jitter, to_tensor
 
 

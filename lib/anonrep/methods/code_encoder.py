@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
+from anonrep.game import encode
 from anonrep.methods.gradients import OrientedGradients
 from anonrep.networks import Autoencoder
-from anonrep.pretraining import encode
 from anonrep.utils.files import read_json, write_json
 from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation

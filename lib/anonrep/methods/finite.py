@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from anonrep.data.dataset import Dataset
-from anonrep.losses import mutual_information, negative_entropy
+from anonrep.losses import entropy, mutual_information
 from anonrep.methods.augmentations import View, training_views
 from anonrep.methods.code_encoder import CodeEncoder
 from anonrep.networks import Autoencoder
@@ -78,7 +78,7 @@ def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float)
     terms = {
         "distortion": (p * distances).sum(1).mean(),
         "consistency": -(p * q).sum(1).clamp_min(1e-6).log().mean(),
-        "code_usage": math.log(p.shape[1]) + negative_entropy(share),
+        "code_usage": math.log(p.shape[1]) - entropy(share),
         "information": mutual_information(one_hot.T @ p / len(p)),
     }
     fidelity = terms["distortion"] + terms["consistency"] + terms["code_usage"]

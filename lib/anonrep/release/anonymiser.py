@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.data.codebook import Codebook
+from anonrep.game import reconstruct
 from anonrep.methods.code_encoder import load_encoder
-from anonrep.pretraining import reconstruct
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.experiment import pick_device
 from anonrep.utils.files import read_json, read_sealed

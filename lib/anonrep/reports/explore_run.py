@@ -14,8 +14,8 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.data.pendigits import render
 from anonrep.data.unipen import Digit
+from anonrep.game import encode
 from anonrep.methods.code_encoder import load_encoder
-from anonrep.pretraining import encode
 from anonrep.reports.explore_data import Artefacts, Missing
 from anonrep.stages.checkpoints import load_players
 from anonrep.utils.images import to_tensor

@@ -18,7 +18,7 @@ REASONS = {
     "warm_up_epochs": "of the private classifier before lambda acts: no shock",
     "ema": "the released encoder is an average over the game's oscillation",
     "clip": "largest gradient norm of the autoencoder: no single batch throws it off",
-    "epsilon": "Adam's: small steps where both losses are flat",
+    "adam_eps": "Adam's: small steps where both losses are flat",
 }
 
 

@@ -18,11 +18,9 @@ from anonrep.evaluation.assessment import assess
 from anonrep.evaluation.attackers import FEW, PAPERS, AttackBudget, suite
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
-from anonrep.game import GameConfig
+from anonrep.game import GameConfig, play, prepare, reconstruct
 from anonrep.networks import Players
-from anonrep.pretraining import reconstruct
 from anonrep.stages.checkpoints import load_players, save_players
-from anonrep.training import play, prepare
 from anonrep.utils.files import read_json, write_arrays, write_json
 
 

@@ -14,9 +14,9 @@ from anonrep.evaluation.assessment import attack, attack_rows
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.game import reconstruct
 from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig, play_against
 from anonrep.methods.perturbations import perturb
-from anonrep.pretraining import reconstruct
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.experiment import attacked, pick_device
 from anonrep.stages.results_audit import file_name

@@ -15,15 +15,13 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.certificate import accuracy_bound, clip_accuracy_bound
 from anonrep.evaluation.contingency import plug_in_information
-from anonrep.game import GameConfig
+from anonrep.game import GameConfig, play, reconstruct
 from anonrep.methods.code_encoder import features, save_encoder, used_codes
 from anonrep.methods.codebooks import substitute
 from anonrep.methods.content import content, content_views, matches, nearest_codewords
 from anonrep.methods.finite import FiniteConfig, learn
-from anonrep.pretraining import reconstruct
 from anonrep.stages.checkpoints import load_players, save_players
 from anonrep.stages.experiment import pick_device, plain
-from anonrep.training import play
 from anonrep.utils.files import read_json, write_arrays, write_json
 from anonrep.utils.seeds import torch_generator
 

@@ -15,11 +15,11 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.frontier import answer, choose, promise, release_rows, utility_rows, validation_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
+from anonrep.game import encode
 from anonrep.methods.code_encoder import decode_codewords, make_codebook, save_encoder
 from anonrep.methods.codebooks import kmeans_codes, medoids, second_codes, substitution_codebook
 from anonrep.methods.finite import FiniteConfig, learn, prepare
 from anonrep.networks import Autoencoder
-from anonrep.pretraining import encode
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.experiment import pick_device
 from anonrep.stages.old_results import finite_codebooks, load_codebook

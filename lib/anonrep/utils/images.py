@@ -22,7 +22,7 @@ def to_float(x: Tensor) -> Tensor:
     return x if x.is_floating_point() else x.float() / 255
 
 
-def spread(images: np.ndarray) -> float:
+def pixel_std(images: np.ndarray) -> float:
     """The mean over pixels of the standard deviation over images, in [0, 1]: uint8 (N, H, W), row by row."""
     return float(np.mean([images[:, row].std(0, ddof=1) for row in range(images.shape[1])])) / 255
 
