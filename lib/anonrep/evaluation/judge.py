@@ -53,7 +53,7 @@ def judge(
 
 
 def named(attackers: Suite, names: Sequence[str]) -> Suite:
-    """Those attackers of a suite, in the order of `names`; ALL for each of them. KeyError for a name that is not there."""
+    """The attackers of these names, in their order; ALL for the whole suite. KeyError for a name that is not there."""
     return attackers if names == ALL else {name: attackers[name] for name in names}
 
 
