@@ -3,7 +3,7 @@
     python -m anonrep.pipeline.code
 
 build/notebooks/NAME.ipynb  notebooks/stages/NAME.ipynb without outputs and noise
-build/code/NAME.py          every module that NAME imports, directly or not, without docstrings and comments
+build/code/NAME.py          its code, and every module that it imports, directly or not, without docstrings and comments
 build/code/reports.py       the same for all of room `reports`, which the others leave out
 
 A stage depends on these, so that no module is forgotten, and an edit of prose makes nothing stale.
@@ -129,7 +129,7 @@ def write(folder: Path) -> None:
         code = parsed(notebook_code(json.loads(text)), path)
         files[folder / COPIES / path.name] = text
         used = library.closure(library.imported(code), without=REPORTS)
-        files[folder / CODE / f"{path.stem}.py"] = library.text(used)
+        files[folder / CODE / f"{path.stem}.py"] = f"{ast.unparse(code)}\n\n{library.text(used)}"
     reports = [module for module in library.paths if f"{module}.".startswith(f"{REPORTS}.")]
     files[folder / CODE / "reports.py"] = library.text(library.closure(reports))
     for path, text in files.items():
