@@ -1,60 +1,88 @@
-"""FERG-DB as a data set: what it should hold, and how its frames are put into training, validation and test."""
+"""FERG-DB as a data set: where it comes from, and how its frames are put into training, validation and test."""
 
+import os
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from anonrep.data.builders import check_options, check_splits
 from anonrep.data.dataset import SPLITS, Dataset, random_split
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS, SIZE
-from anonrep.data.ferg_reader import Frames
+from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS, SIZE, Frames, read
+from anonrep.data.sources import raw_path
+from anonrep.data.synthetic import ferg as synthetic
 from anonrep.utils.seeds import numpy_generator
 
-COUNTS = np.array(  # images a character (rows) and expression (columns): 55767
-    [
-        [1644, 1596, 1116, 1232, 1200, 1469, 1746],
-        [2059, 2088, 1255, 1438, 1243, 1506, 1682],
-        [1479, 1321, 1858, 1317, 1344, 1475, 1961],
-        [1100, 1190, 1018, 1089, 1083, 1034, 1065],
-        [1428, 911, 1035, 1140, 941, 1045, 1058],
-        [1459, 1465, 1137, 1114, 1128, 1098, 1200],
-    ]
-)
-URL = "https://grail.cs.washington.edu/projects/deepexpr/ferg-2d-db.html"
-ORIGINS = {
-    "ferg": {
-        "url": URL,
-        "licence": "for research, on request; the images must not be passed on",
-        "citation": (
-            "D. Aneja, A. Colburn, G. Faigin, L. Shapiro and B. Mones, "
-            "Modeling Stylized Character Expressions via Deep Learning, ACCV 2016"
-        ),
-    },
-    "synthetic": {
-        "licence": "MIT, made by this project",
-        "citation": "synthetic faces in place of FERG-DB; its characters bear the real ones' names and are others",
-    },
-}
 SPLIT_WAYS = ("clips", "random")
+URL = "https://grail.cs.washington.edu/projects/deepexpr/ferg-2d-db.html"
+ADVICE = (
+    f"FERG-DB is handed out on request alone: ask for it at {URL}, then put its zip, or the folder unpacked from it, "
+    "into data/raw/ferg (or into ferg/ in the folder that ANONREP_DATA names)"
+)
+REAL = {
+    "url": URL,
+    "licence": "for research, on request; the images must not be passed on",
+    "citation": (
+        "D. Aneja, A. Colburn, G. Faigin, L. Shapiro and B. Mones, "
+        "Modeling Stylized Character Expressions via Deep Learning, ACCV 2016"
+    ),
+}
 
 
-def found(frames: Frames) -> np.ndarray:
-    """How many images there are of each character (rows) and expression (columns): int64 (6, 7)."""
-    counts = np.zeros(COUNTS.shape, np.int64)
-    np.add.at(counts, (frames.character, frames.expression), 1)
-    return counts
+@dataclass(frozen=True)
+class Options:
+    """What `build_splits` is told.
 
-
-def count_table(counts: np.ndarray, source: str) -> pd.DataFrame:
-    """What was found beside what the data set should hold, for people to read; synthetic data is held to nothing.
-
-    counts  int64 (6, 7), as `found` gives them
+    source       where the images come from: `sources.raw_path`; there is no download
+    size         pixels a side
+    images       of synthetic faces, about
+    artificial   images of the artificial person, about
+    split_sizes  proportions of train, validation and test; the paper gives none for this data set
+    seed         decides the splits, and the synthetic faces
+    run, gap     of the split "clips", where no clips are recorded, as for the real data: runs of at most `run`
+                 consecutive frames stay together, and a frame that another part's follows within `gap` numbers is left
+                 out
     """
-    cells = [
-        [f"{n}" if source == "synthetic" or n == whole else f"{n} of {whole}" for n, whole in zip(*row, strict=True)]
-        for row in zip(counts, COUNTS, strict=True)
-    ]
-    return pd.DataFrame(cells, index=pd.Index(CHARACTERS, name=source), columns=EXPRESSIONS)
+
+    source: Literal["auto", "raw", "shared", "synthetic"] = "auto"
+    size: int = 50
+    images: int = 6000
+    artificial: int = 420
+    split_sizes: tuple[int, int, int] = (70, 15, 15)
+    seed: int = 0
+    run: int = 50
+    gap: int = 5
+
+    def __post_init__(self) -> None:
+        cells = len(EXPRESSIONS)
+        check_options(self, size=(8, 128), images=(COUNTS.size,), artificial=(cells,), seed=(0,), run=(1,), gap=(0,))
+
+
+def build_splits(options: Options, splits: Sequence[str], root: str | Path = ".") -> dict[str, Dataset]:
+    """The data set in each of the `splits`, and the artificial person of the paper's remark as "artificial".
+
+    Raises what `sources.raw_path` and `ferg_reader.read` raise.
+    """
+    check_splits(splits, SPLIT_WAYS)
+    path = raw_path("ferg", options.source, root, look=_look, advice=ADVICE)
+    if path is None:
+        path = Path(root, "build", "synthetic", "ferg")
+        synthetic.write(path, images=options.images, seed=options.seed)
+    frames = read(path, options.size)
+    how = {"split_sizes": options.split_sizes, "seed": options.seed, "run": options.run, "gap": options.gap}
+    artificial = synthetic.nobody(options.artificial, options.size, options.seed)
+    return {**{split: build(frames, split=split, **how) for split in splits}, "artificial": artificial}
+
+
+def _look(folder: Path) -> Path | None:
+    """What to read in `folder`: itself if it holds images, else the first zip."""
+    if any(name.endswith(".png") for _, _, names in os.walk(folder, followlinks=True) for name in names):
+        return folder
+    return next(iter(sorted(folder.glob("*.zip"))), None)
 
 
 def build(
@@ -66,35 +94,31 @@ def build(
     run: int = 50,
     gap: int = 5,
 ) -> Dataset:
-    """Images, private labels (the character, 0 ... 5), attributes and split.
+    """Images, private labels (the character, 0 ... 5), attributes and split; see Options.
 
-    split        "random": each image by itself, as in the paper; the neighbours of a test image, which look nearly the
-                 same, are then in training, and every accuracy is flattered. "clips": whole clips
-    split_sizes  proportions of train, validation and test; the paper gives none for this data set
-    seed         decides the split alone
-    run, gap     where no clips are recorded, as for the real data, runs of at most `run` consecutive frames stay
-                 together, and a frame that another split's follows within `gap` numbers is left out
+    split  "random": each image by itself, as in the paper; the neighbours of a test image, which look nearly the same,
+           are then in training, and every accuracy is flattered. "clips": whole clips
 
     A character's expression that has another number of images than it should is a warning with the table of counts.
     """
+    check_splits([split], SPLIT_WAYS)
     source = "synthetic" if frames.synthetic else "ferg"
     counts = found(frames)
     if source == "ferg" and (counts != COUNTS).any():
         missing, extra = np.maximum(COUNTS - counts, 0).sum(), np.maximum(counts - COUNTS, 0).sum()
         warnings.warn(
             f"{missing} of the {COUNTS.sum()} images of FERG-DB are missing and {extra} are more than there should be:"
-            f"\n{count_table(counts, source).to_string()}",
+            f"\n{count_table(counts).to_string()}",
             stacklevel=2,
         )
-    if split not in SPLIT_WAYS:
-        raise ValueError(f"split {split!r}; expected one of {', '.join(SPLIT_WAYS)}")
     clips = frames.recorded["clip"] if frames.recorded else runs(frames, run)
+    kept = np.ones(len(frames), bool)
     if split == "random":
         parts = random_split(len(frames), tuple(split_sizes), numpy_generator(seed, "split"))
-        kept = np.ones(len(frames), bool)
     else:
         parts = clip_split(_cell(frames), clips, split_sizes, numpy_generator(seed, "split"))
-        kept = np.ones(len(frames), bool) if frames.recorded else ~too_close(frames, parts, gap)
+        if not frames.recorded:
+            kept = ~too_close(frames, parts, gap)
     return Dataset(
         images=frames.images,
         z=frames.character,
@@ -107,7 +131,7 @@ def build(
             "utility": "expression",
             "ink": False,
             "sha256": frames.sha256,
-            **ORIGINS[source],
+            **(REAL if source == "ferg" else synthetic.ORIGIN),
             "counts": {
                 name: dict(zip(EXPRESSIONS, row, strict=True))
                 for name, row in zip(CHARACTERS, counts.tolist(), strict=True)
@@ -119,6 +143,22 @@ def build(
             "left_out": int((~kept).sum()),
         },
     ).take(kept)
+
+
+def found(frames: Frames) -> np.ndarray:
+    """How many images there are of each character (rows) and expression (columns): int64 (6, 7)."""
+    counts = np.zeros(COUNTS.shape, np.int64)
+    np.add.at(counts, (frames.character, frames.expression), 1)
+    return counts
+
+
+def count_table(counts: np.ndarray) -> pd.DataFrame:
+    """What was found, int64 (6, 7), beside what the data set should hold, for people to read."""
+    cells = [
+        [f"{n}" if n == whole else f"{n} of {whole}" for n, whole in zip(*row, strict=True)]
+        for row in zip(counts, COUNTS, strict=True)
+    ]
+    return pd.DataFrame(cells, index=pd.Index(CHARACTERS), columns=EXPRESSIONS)
 
 
 def _cell(frames: Frames) -> np.ndarray:

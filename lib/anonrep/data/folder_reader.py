@@ -1,37 +1,20 @@
 """The images of a folder and of the folders inside it, at any depth: whatever is wrong is named, all of it at once."""
 
 import hashlib
-import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from anonrep.data.image_reader import SIDES, Picture, by, read_image, shape_of
-from anonrep.utils.files import Plain
+from anonrep.data.image_tree import MOST, File, ImageTreeError, folder_files, read_all
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm", ".pbm"}
 # Of pictures too, but not read: passed over in silence, somebody's would be missing.
 UNREAD = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".pdf", ".psd", ".dng", ".cr2", ".nef", ".zip"}
-JUNK = re.compile(r"\.(?!\.).*|__MACOSX|@eaDir|(eh)?Thumbs\.db|desktop\.ini", re.IGNORECASE)  # what systems leave
-MOST = 200_000  # files
-SHOWN = 100  # problems that an error spells out
-
-
-class ImageFolderError(Plain, ValueError):
-    """What is wrong with a folder of images; `problems` has a line for each thing."""
-
-    def __init__(self, folder: Path, problems: Sequence[str]) -> None:
-        shown = [*problems[:SHOWN], *([f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])]
-        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
-        super().__init__(f"{folder}: {count}. Mend or remove:\n" + "\n".join(shown))
-        self.problems = list(problems)
 
 
 @dataclass(frozen=True)
@@ -64,11 +47,11 @@ def read(folder: str | Path, *, size: int | Sequence[int] | None = None, invert:
             kept; None: they must have one size
     invert  black becomes 255, as for ink on paper
 
-    Raises ImageFolderError, a ValueError, that names all that is wrong; FileNotFoundError where there is no folder.
+    Raises ImageTreeError, a ValueError, that names all that is wrong; FileNotFoundError where there is no folder.
     """
     pictures, problems = look_through(folder, size, invert, labelled=False)
     if problems:
-        raise ImageFolderError(Path(folder), problems)
+        raise ImageTreeError(Path(folder), problems)
     return pictures
 
 
@@ -84,11 +67,9 @@ def look_through(
         found = "is a file" if folder.exists() else "is missing"
         raise FileNotFoundError(f"{folder} {found}; expected a folder of images (unpack a zip first)")
     files, problems = _files(folder, labelled)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reading = pool.map(lambda file: read_image(file, shape), files.values())
-        done = list(tqdm(reading, "reading", len(files), unit=" images", mininterval=1))
+    done = read_all(list(files.values()), lambda file: read_image(file, shape))
     found = {name: picture for name, picture in zip(files, done, strict=True) if isinstance(picture, Picture)}
-    problems += [f"{shown(name)}: {bad}" for name, bad in zip(files, done, strict=True) if isinstance(bad, str)]
+    problems += [f"{name}: {bad}" for name, bad in zip(files, done, strict=True) if isinstance(bad, str)]
     if not files:
         problems.append(f"no images: expected files such as {'anna/001.png' if labelled else '001.png'}")
     if shape is None:
@@ -98,41 +79,26 @@ def look_through(
     return _together(found, invert), problems
 
 
-def key_of(path: Path) -> str:
-    """A path as text that can be written anywhere; an accented letter is one character, as it mostly is in a CSV."""
-    return normal(path.as_posix().encode("utf-8", "backslashreplace").decode())
-
-
 def normal(name: str) -> str:
-    """One spelling of letters that look the same."""
-    return unicodedata.normalize("NFC", name)
+    """A name that can be written anywhere; an accented letter is one character, as it mostly is in a CSV."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
 
 
-def shown(name: str) -> str:
-    """A name that spoils no terminal and keeps to its line."""
-    return name if name.isprintable() else repr(name)
-
-
-def _files(folder: Path, labelled: bool) -> tuple[dict[str, Path], list[str]]:
+def _files(folder: Path, labelled: bool) -> tuple[dict[str, File], list[str]]:
     """The images of a folder by name, in order. What lies at its top and is no picture by its name is passed over."""
-    found: dict[str, Path] = {}
+    found: dict[str, File] = {}
     problems: list[str] = []
-    for above, folders, names in os.walk(folder, onerror=lambda error: problems.append(f"unreadable ({error})")):
-        folders[:] = sorted(name for name in folders if not JUNK.fullmatch(name))
-        for path in (Path(above, name) for name in folders):
-            if path.is_symlink():  # os.walk does not go there, and somebody's images would be missing
-                key = key_of(path.relative_to(folder))
-                problems.append(f"{shown(key)}: a link to a folder; expected the folder itself")
-        for path in (Path(above, name) for name in sorted(names) if not JUNK.fullmatch(name)):
-            key, image = key_of(path.relative_to(folder)), path.suffix.lower() in SUFFIXES
-            if not image and ("/" in key or path.suffix.lower() in UNREAD):
-                problems.append(f"{shown(key)}: no image by its name; expected one of {' '.join(sorted(SUFFIXES))}")
-            elif image and labelled and "/" not in key:
-                problems.append(f"{shown(key)}: in nobody's folder")
-            elif image and key in found:
-                problems.append(f"{shown(key)}: there twice, in two spellings of the same letters")
-            elif image:
-                found[key] = path
+    for file in sorted(folder_files(folder, problems, links=False), key=lambda file: file.name):
+        name, suffix = normal(file.name), Path(file.name).suffix.lower()
+        if suffix not in SUFFIXES:
+            if "/" in name or suffix in UNREAD:
+                problems.append(f"{name}: no image by its name; expected one of {' '.join(sorted(SUFFIXES))}")
+        elif labelled and "/" not in name:
+            problems.append(f"{name}: in nobody's folder")
+        elif name in found:
+            problems.append(f"{name}: there twice, in two spellings of the same letters")
+        else:
+            found[name] = file
     if len(found) > MOST:
         return {}, [*problems, f"{len(found)} images; expected at most {MOST}"]
     return dict(sorted(found.items())), problems
@@ -146,7 +112,7 @@ def _wrong_sizes(found: dict[str, Picture]) -> list[str]:
         if not all(SIDES[0] <= side <= SIDES[1] for side in usual):
             problems.append(f"{by(usual)} pixels; expected {SIDES[0]} to {SIDES[1]} a side: {way_out}")
         problems += [
-            f"{shown(name)}: {by(picture.size)} pixels where {count} of the images have {by(usual)}; {way_out}"
+            f"{name}: {by(picture.size)} pixels where {count} of the images have {by(usual)}; {way_out}"
             for name, picture in found.items()
             if picture.size != usual
         ]
@@ -157,7 +123,7 @@ def _doubles(found: dict[str, Picture]) -> list[str]:
     """Images that were there before, whatever their files are called and hold besides."""
     first: dict[bytes, str] = {}
     known = {name: first.setdefault(picture.look, name) for name, picture in found.items()}
-    return [f"{shown(name)}: the same image as {shown(one)}" for name, one in known.items() if name != one]
+    return [f"{name}: the same image as {one}" for name, one in known.items() if name != one]
 
 
 def _together(found: dict[str, Picture], invert: bool) -> Pictures:

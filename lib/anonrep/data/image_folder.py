@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.data.dataset import Dataset, random_split
-from anonrep.data.folder_reader import JUNK, ImageFolderError, key_of, look_through, normal, shown
+from anonrep.data.folder_reader import look_through, normal
 from anonrep.data.image_reader import shape_of
+from anonrep.data.image_tree import JUNK, ImageTreeError
 from anonrep.utils.seeds import numpy_generator
 
 NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of an attribute, of what z is called, of the data set
@@ -55,7 +56,7 @@ def load_folder(
     Images are read by `folder_reader` and made grey. z counts the folders in the order of their names, and the
     provenance keeps these: the data set and its models know who is in them, and are not for passing on.
 
-    Raises ImageFolderError, a ValueError, that names every file that is unreadable, no image, of another size, in
+    Raises ImageTreeError, a ValueError, that names every file that is unreadable, no image, of another size, in
     nobody's folder or there twice, everybody with too few images, and every wrong line of the CSV; FileNotFoundError
     where there is no folder.
     """
@@ -66,7 +67,7 @@ def load_folder(
     people = _people(folder, labels, least, problems)
     columns, words = _attributes(table, pictures.names, private, problems) if table else ({}, {})
     if problems:
-        raise ImageFolderError(folder, problems)
+        raise ImageTreeError(folder, problems)
     z = np.searchsorted(people, labels).astype(np.int64)
     height, width = pictures.images.shape[1:]
     return Dataset(
@@ -125,12 +126,12 @@ def _people(folder: Path, labels: Sequence[str], least: int, problems: list[str]
     """The names of the folders at the top, in order; too few of them, or too few images in one, join `problems`."""
     counts = Counter(labels)
     tops = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    people = sorted({key_of(Path(path.name)) for path in tops if not JUNK.fullmatch(path.name)} | set(counts))
+    people = sorted({normal(path.name) for path in tops if not JUNK.fullmatch(path.name)} | set(counts))
     for person in people:
         if counts[person] < least:
-            problems.append(f"{shown(person)}: {counts[person]} readable images; expected at least {least}")
+            problems.append(f"{person}: {counts[person]} readable images; expected at least {least}")
     if len(people) < 2:
-        found = f"one folder, {shown(people[0])}" if people else "no folders"
+        found = f"one folder, {people[0]}" if people else "no folders"
         problems.append(f"{found}; expected a folder of images for each of two people or more")
     return people
 
@@ -163,7 +164,7 @@ def _table(path: Path, private: str, wrong: list[str]) -> tuple[list[str], list[
         return [], []
     _, *header = lines[0] if lines else [""]
     if len(header) < 2 or header[0].strip() != "file":
-        found = shown(",".join(header)[:80]) or "nothing"
+        found = ",".join(header)[:80] or "nothing"
         wrong.append(f"{path.name}: found the header {found}; expected file,<attribute>,... with commas")
         return [], []
     for column in header[1:]:
@@ -182,12 +183,12 @@ def _rows(
         if len(values) != len(header) or not all(values):
             wrong.append(f"{where}: expected {len(header) + 1} values, none of them empty")
         elif name not in known:
-            example = f", a path such as {shown(names[0])}" if names else ""
-            wrong.append(f"{where}: no readable image {shown(name)}; expected one of the folder{example}")
+            example = f", a path such as {names[0]}" if names else ""
+            wrong.append(f"{where}: no readable image {name}; expected one of the folder{example}")
         elif name in rows:
-            wrong.append(f"{where}: a second line for {shown(name)}")
+            wrong.append(f"{where}: a second line for {name}")
         rows.setdefault(name, (number, values))
-    wrong += [f"{path.name}: no line for {shown(name)}" for name in names if name not in rows]
+    wrong += [f"{path.name}: no line for {name}" for name in names if name not in rows]
     return rows
 
 

@@ -6,12 +6,13 @@ transparent white, 16 bits become 8, and EXIF turns are undone.
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from anonrep.data.image_tree import File
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16L", "I;16B")
@@ -33,26 +34,48 @@ class Picture:
     look: bytes  # sha256 of the grey pixels before resizing
 
 
-def read_image(path: Path, shape: tuple[int, int] | None) -> Picture | str:
-    """One image; or, in words, what is wrong with it."""
+def fault(image: Image.Image) -> str | None:
+    """Why an opened file is not one picture of a kind and size that can be used; None if it is."""
+    if image.width * image.height > PIXELS:
+        return f"{by(image.size[::-1])} pixels; expected at most {PIXELS // 10**6} million in all"
+    # Telephones put a second, small picture behind the first (MPO).
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        return f"{image.n_frames} pictures in one file; expected one"
+    if image.mode not in MODES and (image.mode, image.format) != ("I", "PPM"):
+        return f"mode {image.mode}; expected grey, colour or a palette of 8 bits, or grey of 16"
+    return None
+
+
+def read_image(
+    file: File,
+    shape: tuple[int, int] | None,
+    *,
+    formats: Sequence[str] = FORMATS,
+    most: int = BYTES,
+    fault: Callable[[Image.Image], str | None] = fault,
+) -> Picture | str:
+    """One image; or, in words, what is wrong with it.
+
+    shape    (height, width) to which it is resized by the mean over boxes; None: it stays as it is
+    formats  PIL's names of those that are read
+    most     bytes of a file
+    fault    says what is wrong with an opened image before its pixels are read
+    """
     try:
-        if not path.is_file():
-            return "a link that leads nowhere" if path.is_symlink() else "no regular file"
-        with path.open("rb") as file:
-            data = file.read(BYTES + 1)
-        if len(data) > BYTES:
-            return f"more than {BYTES // 2**20} MiB"
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if wrong := _unfit(image):
+        data = file.read(most + 1)
+        if len(data) > most:
+            return f"more than {most} bytes"
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            if wrong := fault(image):
                 return wrong
             image.verify()  # the checksums; afterwards the file has to be opened again
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             image.load()
             synthetic = str(image.info.get("Comment")).startswith(SYNTHETIC)
             grey, colour = to_grey(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        return f"unreadable; expected one of {', '.join(FORMATS)}"
-    except Exception as error:  # PIL, zlib, struct and the system each have their own way to say "damaged"
+        return f"unreadable; expected {', '.join(formats)}"
+    except Exception as error:  # PIL, zipfile, zlib, struct and the system each have their own way to say "damaged"
         return f"unreadable or truncated ({error})"
     look = hashlib.sha256(repr(grey.shape).encode() + grey.tobytes()).digest()
     small = grey if shape is None else resized(grey, shape)
@@ -88,15 +111,3 @@ def resized(grey: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def by(size: tuple[int, int]) -> str:
     """A size as messages write it."""
     return f"{size[0]} x {size[1]}"
-
-
-def _unfit(image: Image.Image) -> str | None:
-    """Why an opened file is not one picture of a kind and size that can be used."""
-    if image.width * image.height > PIXELS:
-        return f"{by(image.size[::-1])} pixels; expected at most {PIXELS // 10**6} million in all"
-    # Telephones put a second, small picture behind the first (MPO).
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        return f"{image.n_frames} pictures in one file; expected one"
-    if image.mode not in MODES and (image.mode, image.format) != ("I", "PPM"):
-        return f"mode {image.mode}; expected grey, colour or a palette of 8 bits, or grey of 16"
-    return None

@@ -16,10 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg import COUNTS, ORIGINS
-from anonrep.data.ferg_attributes import RECORDED, TABLE
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS, SIZE
-from anonrep.data.ferg_images import SYNTHETIC, shrink
+from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS, RECORDED, SIZE, TABLE
+from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
 from anonrep.data.synthetic.faces.cast import CAST, NOBODY
 from anonrep.data.synthetic.faces.character import Character
 from anonrep.data.synthetic.faces.features import Moment
@@ -27,6 +25,11 @@ from anonrep.data.synthetic.faces.portrait import draw
 from anonrep.utils.files import whole_folder
 from anonrep.utils.seeds import numpy_generator
 
+MARK = f"{SYNTHETIC} stand-in for FERG-DB: drawn by a program, nobody's face"  # the comment in each image
+ORIGIN = {
+    "licence": "MIT, made by this project",
+    "citation": "synthetic faces in place of FERG-DB; its characters bear the real ones' names and are others",
+}
 TOP = "SYNTHETIC_256"  # in the place of FERG_DB_256
 LENGTH = 12  # frames a clip, about
 
@@ -134,7 +137,7 @@ def _write(clip: Clip, top: Path) -> list[str]:
     folder = top / clip.name / name
     folder.mkdir(parents=True, exist_ok=True)
     comment = PngInfo()
-    comment.add_text("Comment", SYNTHETIC)
+    comment.add_text("Comment", MARK)
     files = [f"{name}_{clip.first + k}.png" for k in range(len(clip.moment))]
     for file, image in zip(files, draw(clip.who, clip.moment, SIZE), strict=True):
         Image.fromarray(image).save(folder / file, pnginfo=comment, compress_level=3)
@@ -149,7 +152,8 @@ def nobody(images: int = 420, size: int = 50, seed: int = 0) -> Dataset:
     """
     takes = clips("nobody", NOBODY, np.full(len(EXPRESSIONS), max(1, round(images / len(EXPRESSIONS)))), seed)
     known = [clip.recorded(number) for number, clip in enumerate(takes)]
-    pictures = [shrink(Image.fromarray(image), size) for clip in takes for image in draw(clip.who, clip.moment, SIZE)]
+    drawn = (Image.fromarray(image) for clip in takes for image in draw(clip.who, clip.moment, SIZE))
+    pictures = [resized(to_grey(image)[0], (size, size)) for image in drawn]
     frames = np.concatenate([clip.first + np.arange(len(clip.moment)) for clip in takes])
     return Dataset(
         images=np.stack(pictures),
@@ -168,7 +172,7 @@ def nobody(images: int = 420, size: int = 50, seed: int = 0) -> Dataset:
             "ink": False,
             "size": size,
             "seed": seed,
-            **ORIGINS["synthetic"],
+            **ORIGIN,
             "characters": ["nobody"],
         },
     )
