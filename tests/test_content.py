@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
-from anonrep.data import ferg, ferg_images, ferg_reader
+from anonrep.data import ferg, ferg_reader
 from anonrep.data.dataset import Dataset
 from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.methods.content import by_person, content, content_views, edges, matches, nearest_codewords
@@ -31,7 +31,7 @@ def faces(tmp_path_factory) -> Dataset:
     """
     folder = tmp_path_factory.mktemp("faces") / "synthetic"
     with pytest.MonkeyPatch.context() as patch:
-        for module in (synthetic_ferg, ferg_images):
+        for module in (synthetic_ferg, ferg_reader):
             patch.setattr(module, "SIZE", 75)
         patch.setattr(synthetic_ferg, "LENGTH", 6)
         synthetic_ferg.write(folder, images=6 * 7 * 20)

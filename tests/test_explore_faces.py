@@ -12,7 +12,7 @@ from test_explore import pictures
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.reports.explore_data import ALL, Missing
 from anonrep.reports.explore_faces import METHODS, FacesExplorer, before_and_after
 from anonrep.reports.explore_faces_data import TARGETS, Faces

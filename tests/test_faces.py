@@ -11,8 +11,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from anonrep.data import ferg
 from anonrep.data.ferg_attributes import RECORDED, TABLE
-from anonrep.data.ferg_format import CHARACTERS
-from anonrep.data.ferg_format import EXPRESSIONS as READ
+from anonrep.data.ferg_reader import CHARACTERS
+from anonrep.data.ferg_reader import EXPRESSIONS as READ
 from anonrep.data.ferg_images import SYNTHETIC, shrink
 from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.data.synthetic.faces.acting import EXPRESSIONS, MUSCLES

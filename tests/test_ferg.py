@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 from anonrep.data import ferg, ferg_images, ferg_reader, ferg_sources
 from anonrep.data.dataset import SPLITS, Dataset
 from anonrep.data.ferg_attributes import TABLE
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.data.ferg_images import SYNTHETIC
 from anonrep.data.ferg_reader import FergError, Frames, read
 from anonrep.data.synthetic import ferg as synthetic_ferg

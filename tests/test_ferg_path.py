@@ -11,7 +11,7 @@ from PIL import Image
 
 from anonrep.data import ferg, ferg_reader, ferg_sources
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.stages import results_ferg
 from anonrep.stages.assessment_ferg import assess_references, assess_target

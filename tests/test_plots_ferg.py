@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.reports import plots, plots_ferg
 from anonrep.reports.plots_ferg import STYLES, person
 from anonrep.stages.results_ferg import METHODS, PAPER

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from test_code_encoder import fresh
 
 from anonrep.data.codebook import Codebook
-from anonrep.data.folder_reader import ImageFolderError, read
+from anonrep.data.folder_reader import read
 from anonrep.data.image_folder import load_folder
+from anonrep.data.image_tree import ImageTreeError
 from anonrep.methods.code_encoder import make_codebook, save_encoder
 from anonrep.networks import Autoencoder, Players
 from anonrep.release.anonymiser import Anonymiser, audited, change, load
@@ -232,10 +233,10 @@ def test_new_images_of_another_size_are_named(path, tmp_path):
 
 def test_bad_new_images_are_named_and_nothing_is_written(path, new, tmp_path):
     (new / "anna/broken.png").write_bytes(b"")
-    with pytest.raises(ImageFolderError, match=r"anna/broken\.png: unreadable"):
+    with pytest.raises(ImageTreeError, match=r"anna/broken\.png: unreadable"):
         release_folder(path, new, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ImageFolderError, match="no images"):
+    with pytest.raises(ImageTreeError, match="no images"):
         release_folder(path, tmp_path / "empty", tmp_path / "out")
     assert {file.name for file in tmp_path.iterdir()} == {"models", "new", "empty"}
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.reports import plots, report_ferg
 from anonrep.stages.old_results import percent
 from anonrep.stages.results_ferg import PAPER, releases

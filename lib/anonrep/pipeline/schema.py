@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
-from anonrep.data import ferg_sources
-from anonrep.data.ferg import COUNTS, SPLIT_WAYS
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data import ferg, pendigits
+from anonrep.data.ferg import SPLIT_WAYS
+from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS
 from anonrep.data.pendigits import PENS
-from anonrep.data.sources import SOURCES
 from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import DEPARTURES, GameConfig
 from anonrep.methods import perturbations
@@ -88,7 +88,7 @@ def _schema(params: object) -> dict[str, Check]:
         "device": text(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N"),
         "data": group(
             {
-                "source": choice(SOURCES),
+                "source": choice(get_args(pendigits.Options.__annotations__["source"])),
                 "size": whole(7, 500),  # SSIM looks at seven pixels a side; the tablet has 500 units
                 "frame": choice(PENS),
                 "split": parts,
@@ -121,7 +121,7 @@ def _schema(params: object) -> dict[str, Check]:
             {
                 "data": group(
                     {
-                        "source": choice(ferg_sources.SOURCES),
+                        "source": choice(get_args(ferg.Options.__annotations__["source"])),
                         "size": whole(15, 256),  # three cells of edges a side; the real images have 256
                         "images": whole(COUNTS.size),
                         "artificial": whole(len(EXPRESSIONS)),

@@ -12,7 +12,7 @@ from ipywidgets import HTML, Dropdown, HBox, Layout, SelectionSlider, VBox
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.reports.explore import UNUSABLE
 from anonrep.reports.explore_data import ALL
 from anonrep.reports.explore_faces_data import TARGETS, Faces

@@ -9,7 +9,7 @@ import pandas as pd
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS
+from anonrep.data.ferg_reader import CHARACTERS
 from anonrep.reports.explore_data import ALL, Missing
 from anonrep.reports.report_ferg import SPLITS
 from anonrep.stages.results_ferg import majority, releases

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
 from anonrep.reports.plots import COLOURS, mosaic, title_suffix
 from anonrep.stages.results_ferg import PAPER
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.data.ferg_format import EXPRESSIONS
+from anonrep.data.ferg_reader import EXPRESSIONS
 from anonrep.reports import old_elements as elements
 from anonrep.reports import plots
 from anonrep.reports.plots_ferg import person
