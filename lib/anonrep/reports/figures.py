@@ -11,8 +11,10 @@ import seaborn as sns
 from IPython.display import SVG, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from anonrep.data.dataset import Dataset
+from anonrep.data.ferg_format import CHARACTERS, EXPRESSIONS
 from anonrep.utils.files import replacing
 
 REPRODUCIBLE = {"svg.hashsalt": "anonrep"}  # names inside an SVG are random without it
@@ -30,6 +32,8 @@ SOURCE_NAMES = {
     "ferg": "FERG-DB",
     "own": "own images",
 } | dict.fromkeys(SYNTHETIC, "synthetic data, not the real images")
+NAMES = {"identity": (*CHARACTERS, "nobody"), "expression": EXPRESSIONS}  # of values; others are numbers
+GAP = 2  # pixels between images
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g}%")
 
 
@@ -41,6 +45,11 @@ def source_name(source: str) -> str:
 def title_suffix(source: str, setting: str = "full") -> str:
     """The end of every title. It says where the images come from and whether the setting is a small one."""
     return source_name(source) + ("" if setting == "full" else f", {setting.upper()} SETTING, not the results")
+
+
+def named(task: str, value: float) -> str:
+    """The name of a value of a task: "anger", or the number itself."""
+    return NAMES[task][int(value)] if task in NAMES else f"{value:g}"
 
 
 def save(figure: Figure, path: str | Path) -> None:
@@ -72,7 +81,7 @@ def percent_axes(*axes: Axes, x: bool = True, y: bool = True) -> None:
                 one.set_major_formatter(PERCENT)
 
 
-def mosaic(axis: Axes, rows: Sequence[np.ndarray], labels: Sequence[str], gap: int = 2, ink: bool = True) -> None:
+def mosaic(axis: Axes, rows: Sequence[np.ndarray], labels: Sequence[str], *, gap: int = GAP, ink: bool = True) -> None:
     """Rows of images, uint8 (K, H, W) each, as one image with a label at each row, on white paper.
 
     `ink`: 255 is black ink on that paper; otherwise it is light (`Dataset.ink`).
@@ -87,6 +96,85 @@ def mosaic(axis: Axes, rows: Sequence[np.ndarray], labels: Sequence[str], gap: i
     axis.set(xticks=[], yticks=[(height + gap) * (i + 0.5) - gap / 2 for i in range(len(rows))], yticklabels=labels)
     axis.tick_params(length=0, labelsize=8)
     axis.spines[:].set_visible(False)
+
+
+def contact_sheet(
+    *datasets: Dataset,
+    attribute: str | None = None,
+    people: int = 15,
+    each: int = 1,
+    setting: str = "full",
+) -> Figure:
+    """A row for each value of `attribute`, a column for each of at most `people` people; empty where there is none.
+
+    attribute  None: what the data set's releases should keep (`Dataset.utility`)
+    each       images in a cell, spread over all images of that person with that value
+    """
+    first = datasets[0]
+    attribute, everybody = attribute or first.utility, [(data, z) for data in datasets for z in np.unique(data.z)]
+    chosen = np.linspace(0, len(everybody) - 1, min(people, len(everybody))).round().astype(int)
+    values, shape = np.unique(first.attributes[attribute]), first.images.shape[1:]
+    rows = []
+    for value in values:
+        row = np.full((len(chosen) * each, *shape), 0 if first.ink else 255, np.uint8)
+        for column, (data, z) in enumerate(everybody[i] for i in chosen):
+            found = np.flatnonzero((data.attributes[attribute] == value) & (data.z == z))
+            if len(found):
+                row[column * each : (column + 1) * each] = data.images[
+                    found[(2 * np.arange(each) + 1) * len(found) // (2 * each)]
+                ]
+        rows.append(row)
+    scale = 0.5 if each == 1 else 0.75
+    figure = Figure(figsize=(scale * len(rows[0]) + 1.2, scale * len(rows) + 1.1), layout="constrained")
+    axis = figure.subplots()
+    mosaic(axis, rows, [named(attribute, value) for value in values], ink=first.ink)
+    places = (shape[1] + GAP) * each * (np.arange(len(chosen)) + 0.5)
+    axis.set_xticks(places, [named(first.private, everybody[i][1]) for i in chosen])
+    axis.set(xlabel=first.private, ylabel=attribute)
+    figure.suptitle(f"Images of each {attribute} and {first.private}: {title_suffix(first.source, setting)}", wrap=True)
+    return figure
+
+
+def strips(
+    rows: Mapping[str, np.ndarray], title: str, *, source: str, setting: str = "full", ink: bool = True
+) -> Figure:
+    """Rows of images under one another: label to uint8 (K, H, W)."""
+    widest = max(map(len, rows.values()))
+    scale, width = (0.42, max(6.5, 0.42 * widest)) if ink else (0.62, 0.62 * widest + 1.8)
+    figure = Figure(figsize=(width, scale * len(rows) + 0.7), layout="constrained")
+    axis = figure.subplots()
+    mosaic(axis, list(rows.values()), list(rows), ink=ink)
+    axis.set_anchor("W")  # in the middle, long names would begin outside
+    figure.suptitle(f"{title}: {title_suffix(source, setting)}", fontsize=10, wrap=True)
+    return figure
+
+
+def epochs_strip(
+    snapshots: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
+) -> Figure:
+    """The paper's Fig. 3: images through the epochs of phase (iii). `snapshots`: uint8 (epochs + 1, K, H, W)."""
+    chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(columns, len(snapshots))).round().astype(int))
+    figure = Figure(figsize=(0.6 * len(chosen) + 0.8, 0.6 * snapshots.shape[1] + 0.8), layout="constrained")
+    axis = figure.subplots()
+    mosaic(axis, list(snapshots[chosen].swapaxes(0, 1)), [""] * snapshots.shape[1], ink=ink)
+    pitch = snapshots.shape[3] + GAP
+    axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epoch of phase (iii)")
+    figure.suptitle(f"Images by epoch: {title_suffix(source, setting)}", fontsize=9, wrap=True)
+    return figure
+
+
+def couples(
+    raw: np.ndarray, released: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
+) -> Figure:
+    """The paper's Fig. 4: images above their releases, uint8 (K, H, W) each, `columns` a row."""
+    rows, labels = [], []
+    for start in range(0, len(raw), columns):
+        rows += [raw[start : start + columns], released[start : start + columns]]
+        labels += ["image", "release"]
+    figure = Figure(figsize=(0.6 * columns + 1, 0.6 * len(rows) + 0.6), layout="constrained")
+    mosaic(figure.subplots(), rows, labels, ink=ink)
+    figure.suptitle(f"Test images and their releases: {title_suffix(source, setting)}", fontsize=9)
+    return figure
 
 
 PLAYERS = {
@@ -132,3 +220,63 @@ def _curves(histories: Mapping[str, pd.DataFrame], x: str, columns: Sequence[str
         axis.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, wrap=True)
     return figure
+
+
+def codebook(
+    images: np.ndarray,
+    counts: np.ndarray,
+    usage: np.ndarray,
+    *,
+    private: str,
+    source: str,
+    setting: str = "full",
+    title: str = "The codewords of the release",
+    ink: bool = True,
+) -> Figure:
+    """The codewords side by side, how many images become each, and how much each person uses it.
+
+    images  uint8 (K, H, W), in the order they are to be shown (`codebook.ordered`)
+    counts  whole numbers (K,), how many images become each codeword
+    usage   float (K, |Z|), shares as `codebook.usage` gives them: a person's column sums to 1
+
+    If the codewords told nothing about the person, every row of the heat map would look like the bars.
+    """
+    people = usage.shape[1]
+    # Fixed places, in inches: a codeword, its bar and its column of the heat map stand exactly under one another.
+    cell = float(np.clip(9 / len(images), 0.2, 0.9))  # from 10 to 45 codewords the figure is equally wide
+    wide, tall, high = cell * len(images), max(1.2, 0.11 * people), cell * images.shape[1] / images.shape[2]
+    width, height = max(wide + 2.2, 6), tall + high + 2.4
+    figure, left = Figure(figsize=(width, height)), (width - wide - 0.2) / 2
+
+    def panel(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / width, y / height, w / width, h / height))
+
+    words = panel(left, tall + 1.7, wide, high)
+    mosaic(words, [images], [""], ink=ink)
+    # Each codeword in the middle of its column; `mosaic` leaves the gap on the right.
+    words.set(xlim=(-0.5 - GAP / 2, words.get_xlim()[1] - GAP / 2), aspect="auto")
+    # A number fits above each of the wider bars.
+    _bars(panel(left, tall + 0.65, wide, 0.9), counts / max(1, np.sum(counts)), numbers=cell > 0.35)
+    heat, key = panel(left, 0.5, wide, tall), panel(left + wide + 0.1, 0.5, 0.15, tall)
+    colours = sns.light_palette(COLOURS["utility"], as_cmap=True)
+    field = heat.imshow(usage.T, aspect="auto", cmap=colours, vmin=0, interpolation="nearest")
+    heat.set(xticks=[], yticks=range(0, people, max(1, round(people / 6))), ylabel=f"{private} z")
+    figure.colorbar(field, cax=key, format=PERCENT, label=f"share of the {private}'s images")
+    note = f"If the codewords told nothing about the {private}, every row would look like the bars."
+    figure.text(0.5, 0.15 / height, note, ha="center", fontsize=8)
+    figure.suptitle(f"{title}:\n{title_suffix(source, setting)}", y=1 - 0.1 / height, fontsize=10)
+    return figure
+
+
+def _bars(axis: Axes, shares: np.ndarray, *, numbers: bool) -> None:
+    """Shares as bars, with their numbers or else with an axis."""
+    drawn = axis.bar(np.arange(len(shares)), shares, width=0.8, color="grey")
+    axis.set(xlim=(-0.5, len(shares) - 0.5), xticks=[], ylabel="share of\nall images")
+    axis.spines[["top", "right"]].set_visible(False)
+    if numbers:
+        axis.bar_label(drawn, fmt=lambda share: f"{100 * share:.1f}%", fontsize=7, padding=1)
+        axis.margins(y=0.2)
+        axis.set(yticks=[])
+    else:
+        axis.yaxis.set_major_locator(MaxNLocator(3))
+        axis.yaxis.set_major_formatter(PERCENT)

@@ -1,0 +1,191 @@
+"""Figures of what attackers find against what a release keeps: by method, by target, by images per person."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from anonrep.reports.figures import COLOURS, percent_axes, title_suffix
+
+OURS = {  # a line joins the lambdas of a method; colours of Okabe and Ito, 2008, as in Fig. 2
+    "faithful": {"color": "#999999", "marker": "o"},
+    "stabilised": {"color": COLOURS["best"], "marker": "s"},
+    "finite": {"color": COLOURS["certified"], "marker": "D"},
+}
+BASELINES = {
+    "gradient_reversal": {"color": "#cc79a7", "marker": "v"},
+    "maximum_entropy": {"color": "#cc79a7", "marker": "^"},
+    "gaussian_noise": {"color": COLOURS["utility"], "marker": "P"},
+    "gaussian_blur": {"color": COLOURS["utility"], "marker": "X"},
+    "pixelate": {"color": COLOURS["utility"], "marker": "p"},
+    "without_identity": {"color": "#56b4e9", "marker": "<"},
+    "leace": {"color": "#56b4e9", "marker": ">"},
+    "k_same": {"color": COLOURS["cnn"], "marker": "*"},
+    "substitution": {"color": "black", "marker": "d"},
+}
+FACES = {
+    "raw": {"color": "black", "marker": "*"},
+    "standard": {"color": COLOURS["cnn"], "marker": "s"},
+    "restricted": {"color": COLOURS["cnn"], "marker": "v"},
+    "pixels": {"color": COLOURS["utility"], "marker": "P"},
+    "substituted": {"color": COLOURS["best"], "marker": "o"},
+    "finite": {"color": COLOURS["certified"], "marker": "D"},
+}
+PAPER = {  # Table 1 of the paper, on FERG-DB: target to identity and expression, after substitution
+    0: (0.4247, 0.7245),
+    2: (0.3825, 0.7746),
+    3: (0.3621, 0.7232),
+    4: (0.3277, 0.6679),
+    5: (0.3162, 0.7295),
+}
+WORDS = {
+    "gradient_reversal": "gradient reversal",
+    "maximum_entropy": "maximum entropy",
+    "gaussian_noise": "Gaussian noise",
+    "gaussian_blur": "Gaussian blur",
+    "pixelate": "pixelation",
+    "without_identity": "PCA without identity",
+    "leace": "LEACE",
+    "k_same": "k-same",
+}
+LAMBDA = ("faithful", "stabilised", "finite", "gradient_reversal", "maximum_entropy")  # methods whose setting is lambda
+
+
+def release_name(method: str, setting: float | None = None) -> str:
+    """The name of a release in figures and tables: "stabilised, λ = 4"."""
+    word = WORDS.get(method, method)
+    if setting is None or np.isnan(setting) or method == "substitution":  # whose images it shows is no setting
+        return word
+    return f"{word}, {'λ = ' if method in LAMBDA else ''}{setting:g}"
+
+
+def pareto(
+    releases: pd.DataFrame, *, private: str, utility: str, chance: float, source: str, setting: str = "full"
+) -> Figure:
+    """The best attacker against utility and against naturalness, a point a release.
+
+    releases  rows method, setting, best_attacker, least, greatest (over seeds: the bars), utility, naturalness
+    chance    accuracy of naming the most frequent private label
+    """
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    titles = {"utility": f"{utility}, fresh network", "naturalness": f"{utility}, network trained on raw images"}
+    for axis, (column, title) in zip(panels, titles.items(), strict=True):
+        for method, style in (OURS | BASELINES).items():
+            rows = releases[releases.method == method].sort_values("setting")
+            if len(rows):
+                _points(axis, rows, column, joined=method in OURS, label=WORDS.get(method, method), **style)
+        axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label=f"{private}: chance")
+        axis.set(xlabel=title, ylim=(0, None))
+        axis.set_title("better: right and down ↘", loc="right", fontsize=8, color="gray")
+        axis.grid(alpha=0.3)
+    percent_axes(*panels)
+    panels[0].set_ylabel(f"{private}, best attacker")
+    _legend(figure, panels[0], loc="outside lower center", ncols=5)
+    figure.suptitle(f"What attackers find and what is kept: {title_suffix(source, setting)}", wrap=True)
+    return figure
+
+
+def _points(axis: Axes, rows: pd.DataFrame, column: str, *, joined: bool, label: str, color: str, marker: str) -> None:
+    style = {"color": color, "marker": marker, "linestyle": "-" if joined else "", "linewidth": 1, "markersize": 6}
+    ends = _ends(rows.best_attacker, rows.least, rows.greatest)
+    axis.errorbar(rows[column], rows.best_attacker, yerr=ends, elinewidth=0.7, label=label, **style)
+    for row in rows.iloc[[0, -1]].drop_duplicates("setting").itertuples():
+        if not np.isnan(row.setting) and row.method != "substitution":
+            place, aside = (getattr(row, column), row.best_attacker), {"textcoords": "offset points", "fontsize": 7}
+            halo = [withStroke(linewidth=2, foreground="white")]  # readable across a neighbour's marker
+            axis.annotate(f"{row.setting:g}", place, (5, 4), color=color, path_effects=halo, zorder=5, **aside)
+
+
+def _ends(middle: pd.Series, low: pd.Series, high: pd.Series) -> list[pd.Series]:
+    """Lengths of bars; a mean of equal values may be off by its last digit, and no bar is negative."""
+    return [(middle - low).clip(lower=0), (high - middle).clip(lower=0)]
+
+
+def _legend(figure: Figure, axis: Axes, **where: object) -> None:
+    """Releases first, and then the lines they are compared with."""
+    entries = list(zip(*axis.get_legend_handles_labels(), strict=True))
+    entries.sort(key=lambda entry: isinstance(entry[0], Line2D))
+    figure.legend(*zip(*entries, strict=True), fontsize=8, frameon=False, **where)
+
+
+def targets(
+    releases: pd.DataFrame,
+    chance: Mapping[str, float],
+    *,
+    private: str,
+    utility: str,
+    source: str,
+    setting: str = "full",
+) -> Figure:
+    """The private label against the utility label, a panel a split, a point a method and target.
+
+    releases  rows split, method, target, best_attacker, utility (best attacker of each), bound (NaN where there is none)
+    chance    split to the accuracy of naming the most frequent private label
+
+    The paper's points are of FERG-DB and of one network.
+    """
+    figure = Figure(figsize=(11, 5.4), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(chance), sharey=True))
+    for axis, (split, blind) in zip(panels, chance.items(), strict=True):
+        mine = releases[releases.split == split]
+        for method, style in FACES.items():
+            points = mine[mine.method == method]
+            if len(points):
+                axis.scatter(points.utility, points.best_attacker, **style, s=50, alpha=0.85, label=method)
+            if method in ("substituted", "finite"):
+                for row in points.itertuples():
+                    place = (row.utility, row.best_attacker)
+                    axis.annotate(f"{row.target:g}", place, textcoords="offset points", xytext=(5, 4), fontsize=8)
+        if split == "random":
+            found, kept = np.array(list(PAPER.values())).T
+            axis.scatter(kept, found, marker="x", color="grey", label="paper, Table 1 (FERG-DB)")
+        axis.axhline(blind, color=COLOURS["chance"], linestyle="--", linewidth=1, label="chance")
+        for bound in mine.bound.dropna().unique()[:1]:
+            axis.axhline(bound, color=COLOURS["certified"], linewidth=1, label="finite: certified for every classifier")
+        axis.set(title=f"split: {split}", xlabel=f"{utility}, best attacker")
+        axis.grid(alpha=0.3)
+    percent_axes(*panels)
+    panels[0].set_ylabel(f"{private}, best attacker")
+    key = {}
+    for axis in panels:
+        key |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(key.values(), key.keys(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    title = f"{private} against {utility}; numbers are targets: {title_suffix(source, setting)}"
+    figure.suptitle(title[0].upper() + title[1:])
+    return figure
+
+
+def images_per_person(
+    rows: pd.DataFrame, bounds: pd.DataFrame, *, private: str, chance: float, source: str, setting: str = "full"
+) -> Figure:
+    """The best attacker against how many images of one unknown person it holds, beside the certified bound.
+
+    rows    method, release (its name), m, accuracy, low, high: the best attacker of each
+    bounds  release, m, bound; empty where nothing is certified
+    """
+    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for place, ((method, release), mine) in enumerate(rows.groupby(["method", "release"], sort=False)):
+        mine, colour = mine.sort_values("m"), OURS.get(method, {}).get("color", COLOURS["utility"])
+        ends, aside = _ends(mine.accuracy, mine.low, mine.high), 1.03**place  # so that bars do not hide one another
+        style = {"color": colour, "marker": "o", "markersize": 5}
+        axis.errorbar(mine.m * aside, mine.accuracy, yerr=ends, capsize=3, label=release, **style)
+        certified = bounds[bounds.release == release].sort_values("m")
+        if len(certified):
+            style, label = {"color": colour, "marker": "D", "linestyle": ":"}, f"{release}: certified bound"
+            axis.plot(certified.m * aside, certified.bound, label=label, **style)
+    axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label="chance")
+    axis.set(xscale="log", xlabel="images per person", ylabel=f"{private}, best attacker", ylim=(0, 1.03))
+    ticks = sorted(rows.m.unique())
+    axis.set_xticks(ticks, labels=map(str, ticks))
+    axis.minorticks_off()
+    percent_axes(axis, x=False)
+    axis.grid(alpha=0.3)
+    _legend(figure, axis, loc="outside right center")
+    figure.suptitle(f"Attackers who hold several images: {title_suffix(source, setting)}", fontsize=11, wrap=True)
+    return figure
