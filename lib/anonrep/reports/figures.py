@@ -25,13 +25,13 @@ COLOURS = {  # Okabe and Ito, 2008
     "certified": "#009e73",
     "chance": "#000000",
 }
-SYNTHETIC = ("standin", "synthetic")  # sources whose images a program drew
 SOURCE_NAMES = {
     "uci": "UCI pen-digits",
     "unknown": "pen strokes of unknown origin, not UCI's file",
     "ferg": "FERG-DB",
+    "synthetic": "synthetic data, not the real images",
     "own": "own images",
-} | dict.fromkeys(SYNTHETIC, "synthetic data, not the real images")
+}
 NAMES = {"identity": (*CHARACTERS, "nobody"), "expression": EXPRESSIONS}  # of values; others are numbers
 GAP = 2  # pixels between images
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g}%")
@@ -40,6 +40,11 @@ PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g}%")
 def source_name(source: str) -> str:
     """The name of the data in titles; synthetic data is called synthetic."""
     return SOURCE_NAMES.get(source, source)
+
+
+def synthetic(source: str) -> bool:
+    """Whether a program drew the images."""
+    return source == "synthetic"
 
 
 def title_suffix(source: str, setting: str = "full") -> str:

@@ -68,12 +68,12 @@ def pareto(
 ) -> Figure:
     """The best attacker against utility and against naturalness, a point a release.
 
-    releases  rows method, setting, best_attacker, least, greatest (over seeds: the bars), utility, naturalness
+    releases  `Results.releases`; bars reach from private_low to private_high
     chance    accuracy of naming the most frequent private label
     """
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    titles = {"utility": f"{utility}, fresh network", "naturalness": f"{utility}, network trained on raw images"}
+    titles = {"utility_cnn": f"{utility}: fresh CNN", "utility_reader": f"{utility}: network trained on raw images"}
     for axis, (column, title) in zip(panels, titles.items(), strict=True):
         for method, style in (OURS | BASELINES).items():
             rows = releases[releases.method == method].sort_values("setting")
@@ -84,7 +84,7 @@ def pareto(
         axis.set_title("better: right and down ↘", loc="right", fontsize=8, color="gray")
         axis.grid(alpha=0.3)
     percent_axes(*panels)
-    panels[0].set_ylabel(f"{private}, best attacker")
+    panels[0].set_ylabel(f"{private}: best attacker")
     _legend(figure, panels[0], loc="outside lower center", ncols=5)
     figure.suptitle(f"What attackers find and what is kept: {title_suffix(source, setting)}", wrap=True)
     return figure
@@ -92,11 +92,11 @@ def pareto(
 
 def _points(axis: Axes, rows: pd.DataFrame, column: str, *, joined: bool, label: str, color: str, marker: str) -> None:
     style = {"color": color, "marker": marker, "linestyle": "-" if joined else "", "linewidth": 1, "markersize": 6}
-    ends = _ends(rows.best_attacker, rows.least, rows.greatest)
-    axis.errorbar(rows[column], rows.best_attacker, yerr=ends, elinewidth=0.7, label=label, **style)
+    ends = _ends(rows.private, rows.private_low, rows.private_high)
+    axis.errorbar(rows[column], rows.private, yerr=ends, elinewidth=0.7, label=label, **style)
     for row in rows.iloc[[0, -1]].drop_duplicates("setting").itertuples():
         if not np.isnan(row.setting) and row.method != "substitution":
-            place, aside = (getattr(row, column), row.best_attacker), {"textcoords": "offset points", "fontsize": 7}
+            place, aside = (getattr(row, column), row.private), {"textcoords": "offset points", "fontsize": 7}
             halo = [withStroke(linewidth=2, foreground="white")]  # readable across a neighbour's marker
             axis.annotate(f"{row.setting:g}", place, (5, 4), color=color, path_effects=halo, zorder=5, **aside)
 
@@ -124,7 +124,7 @@ def targets(
 ) -> Figure:
     """The private label against the utility label, a panel a split, a point a method and target.
 
-    releases  rows split, method, target, best_attacker, utility (best attacker of each), bound (NaN where there is none)
+    releases  `tables.releases`: split, method, target, private and utility (best attackers), bound
     chance    split to the accuracy of naming the most frequent private label
 
     The paper's points are of FERG-DB and of one network.
@@ -136,10 +136,10 @@ def targets(
         for method, style in FACES.items():
             points = mine[mine.method == method]
             if len(points):
-                axis.scatter(points.utility, points.best_attacker, **style, s=50, alpha=0.85, label=method)
+                axis.scatter(points.utility, points.private, **style, s=50, alpha=0.85, label=method)
             if method in ("substituted", "finite"):
                 for row in points.itertuples():
-                    place = (row.utility, row.best_attacker)
+                    place = (row.utility, row.private)
                     axis.annotate(f"{row.target:g}", place, textcoords="offset points", xytext=(5, 4), fontsize=8)
         if split == "random":
             found, kept = np.array(list(PAPER.values())).T
@@ -147,10 +147,10 @@ def targets(
         axis.axhline(blind, color=COLOURS["chance"], linestyle="--", linewidth=1, label="chance")
         for bound in mine.bound.dropna().unique()[:1]:
             axis.axhline(bound, color=COLOURS["certified"], linewidth=1, label="finite: certified for every classifier")
-        axis.set(title=f"split: {split}", xlabel=f"{utility}, best attacker")
+        axis.set(title=f"split: {split}", xlabel=f"{utility}: best attacker")
         axis.grid(alpha=0.3)
     percent_axes(*panels)
-    panels[0].set_ylabel(f"{private}, best attacker")
+    panels[0].set_ylabel(f"{private}: best attacker")
     key = {}
     for axis in panels:
         key |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
@@ -180,7 +180,7 @@ def images_per_person(
             style, label = {"color": colour, "marker": "D", "linestyle": ":"}, f"{release}: certified bound"
             axis.plot(certified.m * aside, certified.bound, label=label, **style)
     axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label="chance")
-    axis.set(xscale="log", xlabel="images per person", ylabel=f"{private}, best attacker", ylim=(0, 1.03))
+    axis.set(xscale="log", xlabel="images per person", ylabel=f"{private}: best attacker", ylim=(0, 1.03))
     ticks = sorted(rows.m.unique())
     axis.set_xticks(ticks, labels=map(str, ticks))
     axis.minorticks_off()

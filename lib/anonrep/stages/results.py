@@ -118,7 +118,7 @@ class Results:
     def read(cls, folder: str | Path) -> "Results":
         """The files of `collect`; a missing one is named, with the command that makes it."""
         about = read_json(Path(folder) / "about.json")
-        tables = {name: pd.DataFrame(read_json(Path(folder) / f"{name}.json")) for name in (*KINDS, "target_accuracy")}
+        tables = {name: as_table(read_json(Path(folder) / f"{name}.json")) for name in (*KINDS, "target_accuracy")}
         return cls(about, **tables)
 
     @property
@@ -179,6 +179,12 @@ class Results:
         if name == "private":
             columns["seeds"] = rows.groupby(KEY, dropna=False, sort=False).seed.nunique()
         return pd.DataFrame(columns)
+
+
+def as_table(rows: Iterable[Mapping]) -> pd.DataFrame:
+    """Rows as a table in which a missing setting or target is NaN, whatever the other rows hold."""
+    table = pd.DataFrame(rows)
+    return table.astype({name: float for name in ("setting", "target") if name in table})
 
 
 def best_attackers(rows: pd.DataFrame) -> pd.DataFrame:

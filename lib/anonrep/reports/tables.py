@@ -1,0 +1,418 @@
+"""Tables of the reports, from the rows they are handed (`stages.results.Results`).
+
+In a cell, a line break begins a second line in small letters (`elements.data_table`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from markupsafe import Markup
+
+from anonrep.data.codebook import Codebook
+from anonrep.data.dataset import Dataset
+from anonrep.evaluation.information import least_error
+from anonrep.reports import elements
+from anonrep.reports.figures import named, synthetic, title_suffix
+from anonrep.reports.pareto import BASELINES, FACES, OURS, PAPER, release_name
+from anonrep.stages.results import KEY, Results
+from anonrep.utils import project
+from anonrep.utils.text import percent
+
+Point = Mapping[str, object]  # of a release: split, method, setting, target
+ATTACKED = {  # what the attackers of a row were trained on
+    "release": "released training images",
+    "raw": "raw images",
+    "unseen": "released images the anonymiser was not trained on",
+    "as few": "as few, that it was trained on",
+}
+REASONS = {  # of the departures from the paper
+    "kl": "phase (i) trains a variational autoencoder: its decoder draws a digit for any code near its data's",
+    "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
+    "pixel_anchor": "weight of the squared error between image and reconstruction: the digit stays the same digit",
+    "anchor_blur": "width of the box that blurs both first: a stroke may move a little, where the hand is",
+    "r1": "penalty on the discriminator's gradient at real images: it cannot run away",
+    "warm_up_epochs": "epochs of the private classifier before lambda acts: no shock",
+    "ema": "the released encoder is an average over the game's oscillation",
+    "clip": "largest gradient norm of the autoencoder: no single batch throws it off",
+    "adam_eps": "Adam's epsilon: small steps where both losses are flat",
+}
+
+
+def show(table: pd.DataFrame | Markup, *, source: str, setting: str, words: bool = False) -> HTML:
+    """A table for display. Its title says so where the data is synthetic or the setting is a small one.
+
+    `words`: the cells are text that may be broken into lines.
+    """
+    caption = title_suffix(source, setting) if synthetic(source) or setting != "full" else ""
+    if isinstance(table, pd.DataFrame):
+        return HTML(elements.data_table(table, caption, words=words))
+    return HTML(elements.note(caption) + table if caption else table)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown; the small second line of a cell stands in brackets."""
+    lines = [list(table), ["---"] * len(table.columns), *table.itertuples(index=False)]
+    return "\n".join(f"| {' | '.join(_one_line(cell) for cell in line)} |" for line in lines)
+
+
+def _one_line(cell: object) -> str:
+    first, _, second = str(cell).partition("\n")
+    return f"{first} ({second})" if second else first
+
+
+def at(rows: pd.DataFrame, **key: object) -> pd.DataFrame:
+    """The rows with these values; None stands for a missing one."""
+    for name, value in key.items():
+        rows = rows[rows[name].isna() if value is None or value != value else rows[name] == value]
+    return rows
+
+
+def chance(results: Results, split: str) -> float:
+    """Accuracy of naming the most frequent private label of the test images, and at least 1/|Z|."""
+    majority = at(results.attackers(results.private), split=split, method="raw", attacker="majority").accuracy
+    return max([1 / results.about["n_private"], *majority])
+
+
+def bounds(results: Results) -> pd.DataFrame:
+    """The certificate's rows, where clips stay whole with the bound that counts clips, and `draws`: what is counted."""
+    rows = results.certificate.assign(draws=lambda rows: rows.n.map("{:g} test images".format))
+    if "clip_bound" in rows:
+        clips = (rows.split == "clips") & rows.clip_bound.notna()
+        rows.loc[clips, "bound"] = rows.clip_bound
+        rows.loc[clips, "draws"] = rows.clips.map("{:g} test clips".format)
+    return rows
+
+
+def first_codes(results: Results) -> pd.DataFrame:
+    """`bounds` of the finite releases with the first number of codes, on which attackers are trained."""
+    rows = bounds(results)
+    rows = rows[rows.method == "finite"]
+    return rows[rows.codes == rows.codes.iloc[0]] if len(rows) else rows
+
+
+def releases(results: Results) -> pd.DataFrame:
+    """`Results.releases` with `bound`, the greatest over seeds for one image; NaN where nothing is certified."""
+    one = first_codes(results)
+    one = one[one.m == 1].groupby(["split", "method", "setting"], as_index=False).bound.max()
+    return results.releases.merge(one, on=["split", "method", "setting"], how="left")
+
+
+def operating_point(table: pd.DataFrame, method: str, *, utility: float = 0.95, reader: float = 0.85) -> pd.Series:
+    """The release of a method with the least `private_cnn` among those that keep enough of the utility label.
+
+    utility, reader  the least accuracy of a fresh CNN, and of a network trained on raw images, on that label
+
+    Where no release keeps enough, the one with the least `private_cnn` of all. `table`: `releases`.
+    """
+    mine = table[table.method == method]
+    enough = mine[(mine.utility_cnn >= utility) & (mine.utility_reader >= reader)]
+    mine = enough if len(enough) else mine
+    return mine.loc[mine.private_cnn.idxmin()]
+
+
+def finite_point(results: Results) -> float:
+    """The finite release's lambda with the least mean bound on validation images: test images have no say."""
+    mine = first_codes(results)
+    return float(mine[mine.m == 1].groupby("setting").validation_bound.mean().idxmin())
+
+
+def best_target(table: pd.DataFrame, split: str, utility: float = 0.7) -> pd.Series | None:
+    """After substitution, of the targets that keep the utility label the one with the least private accuracy.
+
+    Where no target keeps it, the one that keeps most; None where every game collapsed. `table`: `releases`.
+    """
+    mine = at(table, split=split, method="substituted")
+    keeping = mine[mine.utility >= utility]
+    if len(keeping):
+        return keeping.loc[keeping.private.idxmin()]
+    return mine.loc[mine.utility.idxmax()] if len(mine) else None
+
+
+def headline_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
+    """The headline numbers, a row a release, raw images first: means over seeds, of bounds the greatest.
+
+    points: split, method, setting and target of each release. The private label by the paper's protocol (a fresh CNN),
+    by the best attacker and at most (certified); the utility label by a fresh network, or else the best fresh attacker
+    that was trained, and by a network trained on raw images.
+    """
+    table, private, utility, rows = releases(results), results.private, results.to_keep, []
+    raw = [{"split": split, "method": "raw"} for split in dict.fromkeys(point["split"] for point in points)]
+    for point in [*raw, *points]:
+        for _, row in at(table, **point).iterrows():
+            fresh = row.utility_cnn
+            rows.append(
+                {
+                    "split": row.split,
+                    "release": "raw images" if row.method == "raw" else _called(row, private),
+                    f"{private}: fresh CNN (the paper's protocol)": percent(row.private_cnn),
+                    f"{private}: best attacker": f"{percent(row.private)}\n{row.private_attacker}",
+                    f"{private}: certified bound": percent(row.bound),
+                    f"{utility}: fresh network": percent(fresh) if fresh == fresh else _with_name(row, "utility"),
+                    f"{utility}: network trained on raw images": percent(row.utility_reader),
+                }
+            )
+    found = pd.DataFrame(rows).sort_values("split", kind="stable", key=lambda names: names.map(list(names).index))
+    return found if found.split.nunique() > 1 else found.drop(columns="split")
+
+
+def _called(row: pd.Series, private: str) -> str:
+    if row.method in OURS and pd.isna(row.target):
+        return release_name(row.method, row.setting)
+    return row.method + ("" if pd.isna(row.target) else f", target {row.target:g} {named(private, row.target)}")
+
+
+def _with_name(row: pd.Series, name: str) -> str:
+    attacker = row[f"{name}_attacker"]
+    return "–" if pd.isna(row[name]) else f"{percent(row[name])}\n{attacker}"
+
+
+def _interval(row: pd.Series, name: str) -> str:
+    """ "36.2 %", and below it "34.1 to 38.3, trees"; or a dash."""
+    if pd.isna(row[name]):
+        return "–"
+    low, high = (100 * row[f"{name}_{end}"] for end in ("low", "high"))
+    return f"{percent(row[name])}\n{low:.1f} to {high:.1f}, {row[f'{name}_attacker']}"
+
+
+def trade_off_table(results: Results, methods: Sequence[str]) -> pd.DataFrame:
+    """Every lambda of these methods, in percent."""
+    table, private, utility = releases(results), results.private, results.to_keep
+    table = pd.concat([table[table.method == method].sort_values("setting") for method in methods])
+    return pd.DataFrame(
+        {
+            "method": table.method,
+            "λ": table.setting.map("{:g}".format),
+            f"{private}: fresh CNN": table.private_cnn.map(percent),
+            f"{private}: best attacker": [_with_name(row, "private") for _, row in table.iterrows()],
+            f"{utility}: fresh CNN": table.utility_cnn.map(percent),
+            f"{utility}: raw-trained": table.utility_reader.map(percent),
+            "told from real": table.two_sample.map(percent),
+            "SSIM": table.ssim.map("{:.2f}".format),
+            "seeds": table.seeds,
+        }
+    )
+
+
+def audit_table(results: Results) -> pd.DataFrame:
+    """Ours and the baselines, the most private first."""
+    table, private, utility = releases(results), results.private, results.to_keep
+    table = table[table.method.isin([*OURS, *BASELINES])].sort_values("private")
+    nats = results.attackers(private).groupby(KEY, dropna=False, sort=False).information.max().rename("nats")
+    table = table.merge(nats.reset_index(), on=KEY, how="left")
+    return pd.DataFrame(
+        {
+            "release": [release_name(row.method, row.setting) for row in table.itertuples()],
+            f"{private}: best attacker": [_interval(row, "private") for _, row in table.iterrows()],
+            f"{utility}: fresh CNN": table.utility_cnn.map(percent),
+            f"{utility}: raw-trained": table.utility_reader.map(percent),
+            "I(Z; X̂) at least": table.nats.map("{:.2f} nats".format),
+            "seeds": table.seeds,
+        }
+    )
+
+
+def attackers_table(results: Results, points: Sequence[Point], task: str) -> pd.DataFrame:
+    """Every attacker of one image on the controls and on the releases at `points`.
+
+    Mean accuracy over seeds; below it the lowest and the highest end of the seeds' intervals, and the number of seeds.
+    """
+    rows, columns = results.attackers(task), {}
+    controls = [{"method": name, "setting": None} for name in ("raw", "permuted", "constant")]
+    for point in [*controls, *points]:
+        mine = at(rows, **point)
+        for attacker, found in mine.groupby("attacker", sort=False):
+            low, high = 100 * found.low.min(), 100 * found.high.max()
+            cell = f"{percent(found.accuracy.mean())}\n{low:.1f} to {high:.1f}; {len(found)}"
+            columns.setdefault(release_name(point["method"], point["setting"]), {})[attacker] = cell
+    table = pd.DataFrame(columns).reindex([name for name in rows.attacker.unique() if name != "majority"])
+    return table.fillna("–").rename_axis("attacker").reset_index()
+
+
+def target_table(results: Results, split: str) -> pd.DataFrame:
+    """Table 1: a row a method and target, the paper's numbers beside the substituted ones."""
+    mine, private, utility, rows = at(results.releases, split=split), results.private, results.to_keep, []
+    sides = [name for name in mine if name in results.attacks.task.unique()]
+    for method in FACES:
+        for _, row in mine[mine.method == method].sort_values("target").iterrows():
+            paper = PAPER.get(int(row.target)) if method == "substituted" else None
+            rows.append(
+                {
+                    "method": method,
+                    "target": "" if pd.isna(row.target) else f"{row.target:g} {named(private, row.target)}",
+                    private: _interval(row, "private"),
+                    f"{private}: CNN": percent(row.private_cnn),
+                    f"{private}: raw-trained": percent(row.private_reader),
+                    utility: _interval(row, "utility"),
+                    f"{utility}: raw-trained": percent(row.utility_reader),
+                    **{side: percent(row[side]) for side in sides},
+                    "paper": "\n".join(map(percent, paper)) if paper else "",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def certificate_table(results: Results) -> pd.DataFrame:
+    """Certified bounds by method, lambda and codes, means over seeds; below a bound the best of three simple attackers.
+
+    Of the releases that have a lambda only those with the first number of codes.
+    """
+    rows = results.certificate
+    rows = rows[rows.setting.isna() | (rows.codes == rows.codes.iloc[0])].astype({"setting": float})
+    key, lines = ["split", "method", "setting", "codes"], []
+    for (split, method, setting, codes), mine in rows.groupby(key, dropna=False, sort=False):
+        one = mine[mine.m == 1].mean(numeric_only=True)
+        line = {"split": split, "release": method, "λ": "" if pd.isna(setting) else f"{setting:g}"}
+        line |= {"codes": f"{codes:g}", "used": f"{one.used:.1f}"}
+        for m, found in mine.groupby("m"):
+            attack = percent(pd.to_numeric(found.best_attacker).mean()) if "best_attacker" in found else "–"
+            line[f"{results.private}: {m} image{'s' * (m > 1)}"] = f"{percent(found.bound.mean())}\n{attack}"
+        if "clip_bound" in one:
+            line["clips as draws"] = f"{percent(one.clip_bound)}\n{one.clips:g} clips"
+        if "information_bound" in one:
+            line["I(Z; K) at most"] = f"{one.information_bound:.3f} nats"
+        if "utility" in one:
+            line |= {f"{results.to_keep}: from the code": percent(one.utility)}
+            line |= {f"{results.to_keep}: raw-trained": percent(one.naturalness)}
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    return table if table.split.nunique() > 1 else table.drop(columns="split")
+
+
+def codeword_table(data: Dataset, book: Codebook) -> pd.DataFrame:
+    """For each codeword its share of test images, and the most frequent private and utility label with its share."""
+    test, rows = data.split == 2, []
+    for code in range(len(book)):
+        mine = test & (book.codes == code)
+        row = {"codeword": code + 1, "share of test images": percent(mine.sum() / test.sum())}
+        for task in (data.private, data.utility):
+            counts = np.bincount(data.task(task)[mine], minlength=1)
+            share = percent(counts.max() / max(1, counts.sum()))
+            row[f"most frequent {task}"] = f"{named(task, counts.argmax())}\n{share}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def best_by_knowledge(results: Results, points: Sequence[Point]) -> pd.DataFrame:
+    """The best attacker by release, knowledge and number of images, first seed: its row, with the release's name."""
+    rows, found = at(results.attacks, task=results.private), []
+    for point in [{"method": "raw", "setting": None}, *points]:
+        mine = at(rows, **point)
+        mine = mine[mine.seed == mine.seed.min()]
+        top = mine.loc[mine.groupby(["knowledge", "m"], sort=False).accuracy.idxmax()]
+        found.append(top.assign(release=release_name(point["method"], point["setting"])))
+    return pd.concat(found, ignore_index=True)
+
+
+def knowledge_table(best: pd.DataFrame) -> pd.DataFrame:
+    """The best attacker of one image by what it was trained on. `best`: `best_by_knowledge`."""
+    one = best[best.m == 1]
+    cells = [
+        f"{percent(row.accuracy)}\n{100 * row.low:.1f} to {100 * row.high:.1f}, {row.attacker}"
+        for row in one.itertuples()
+    ]
+    wide = one.assign(cell=cells).pivot_table("cell", "release", "knowledge", aggfunc="first", sort=False)
+    wide = wide.reindex(columns=[name for name in ATTACKED if name in wide]).rename(columns=ATTACKED).fillna("–")
+    return wide.reset_index().rename(columns={"release": "trained on"}).rename_axis(None, axis=1)
+
+
+def information_table(
+    results: Results, points: Sequence[Point], surrogate: Mapping[str, float], p_z: np.ndarray
+) -> pd.DataFrame:
+    """Nats that a release tells about the private label, first seed: bounds from below, and from above where certified.
+
+    surrogate  method to | L_obj - L | at the end of training;  p_z  the marginal of the private label
+    """
+    one = results.attackers(results.private)
+    one = one[one.attacker != "majority"]
+    upper, lines = first_codes(results), []
+    upper = upper[upper.m == 1]
+    for point in [{"method": "raw", "setting": None}, *points]:
+        mine = at(one, **point)
+        mine = mine[mine.seed == mine.seed.min()]
+        if mine.empty:
+            continue
+        line = {"release": release_name(point["method"], point["setting"])}
+        columns = {"from belief": "information", "its 95 % limit": "information_low", "Fano": "information_fano"}
+        for title, column in columns.items():
+            best = mine.loc[mine[column].idxmax()]
+            line[f"at least, {title}"] = f"{best[column]:.2f}\n{best.attacker}"
+        line["surrogate of eq. 11"] = f"{surrogate[point['method']]:.2f}" if point["method"] in surrogate else "–"
+        above = at(upper, method=point["method"], setting=point["setting"], seed=mine.seed.iloc[0])
+        limit = above.information_bound.iloc[0] if len(above) else None
+        line["at most"] = "no bound" if limit is None else f"{limit:.3f}"
+        line["least error of any classifier"] = "no bound" if limit is None else percent(least_error(limit, p_z))
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def stability_table(results: Results) -> pd.DataFrame:
+    """How much releases differ between seeds: a row for each method and setting with several seeds."""
+    private, lines = results.attackers(results.private), []
+    cnn = at(results.attackers(results.to_keep), attacker="cnn")
+    for (method, setting), runs in results.runs.groupby(["method", "setting"], dropna=False, sort=False):
+        if len(runs) < 2:
+            continue
+        line = {
+            "release": release_name(method, setting),
+            "seeds": len(runs),
+            "collapsed": int(runs.collapsed.notna().sum()),
+        }
+        for title, rows in {"best attacker": private, f"{results.to_keep}: fresh CNN": cnn}.items():
+            values = at(rows, method=method, setting=setting).groupby("seed").accuracy.max()
+            line[title] = f"{percent(values.min())} to {percent(values.max())}" if len(values) else "–"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def departures_table(config: Mapping) -> pd.DataFrame:
+    """The departures from the paper that a game's `config` makes, with their values and reasons."""
+    made = {name: config[name] for name in REASONS if config.get(name)}
+    values = ["yes" if value is True else f"{value:g}" for value in made.values()]
+    return pd.DataFrame({"departure": list(made), "value": values, "reason": [REASONS[name] for name in made]})
+
+
+def ablation_table(results: Results, method: str) -> pd.DataFrame:
+    """The game with one departure from the paper taken back (methods "without-...") below the game with all of them.
+
+    All rows by the attackers and seeds that all of them have.
+    """
+    without = results.runs[results.runs.method.str.startswith("without-")]
+    if without.empty:
+        return pd.DataFrame({"taken back": []})
+    (setting, *_), methods = without.setting, [method, *without.method.unique()]
+    rows = results.attacks[results.attacks.method.isin(methods) & results.attacks.seed.isin(without.seed)]
+    few = rows[rows.method != method].attacker.unique()
+    natural = results.naturalness[results.naturalness.seed.isin(without.seed)]
+    table = replace(results, attacks=rows[rows.attacker.isin(few)], naturalness=natural).releases if len(few) else rows
+    private, utility, lines = results.private, results.to_keep, []
+    for name in methods:
+        line = {"taken back": "nothing" if name == method else name.removeprefix("without-")}
+        found = at(table, method=name, setting=setting)
+        if found.empty or "private" not in found:
+            lines.append(line | {f"{private}: fresh CNN": "collapsed"})
+            continue
+        row = found.iloc[0]
+        line |= {
+            f"{private}: fresh CNN": percent(row.private_cnn),
+            f"{private}: best attacker": _with_name(row, "private"),
+            f"{utility}: fresh CNN": percent(row.utility_cnn),
+            f"{utility}: raw-trained": percent(row.utility_reader),
+            "told from real": percent(row.two_sample),
+        }
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("")
+
+
+def provenance_table(provenance: Mapping, **more: object) -> pd.DataFrame:
+    """Where the data came from and what made the results, a row each."""
+    flat = {key: value for key, value in provenance.items() if not isinstance(value, dict)}
+    facts = {key: str(value) for key, value in {**flat, **more}.items()}
+    return pd.DataFrame({"what": list(facts), "value": list(facts.values())})
+
+
+def made_by(provenance: Mapping, setting: str, **facts: object) -> pd.DataFrame:
+    """`provenance_table` with the commit, the versions and the setting that made a page."""
+    return provenance_table(provenance, commit=project.commit(), **project.versions(), **facts, setting=setting)

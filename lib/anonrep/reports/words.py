@@ -1,0 +1,244 @@
+"""Sentences and captions of the reports; every number comes from the rows they are handed."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from anonrep.reports import tables
+from anonrep.reports.figures import named, synthetic
+from anonrep.reports.pareto import BASELINES, OURS, release_name
+from anonrep.reports.tables import Point, at
+from anonrep.stages.results import Results, limited
+from anonrep.utils.text import percent
+
+FIGURE2 = (
+    "Accuracy of fresh attackers against lambda, a panel for each method, with the accuracies on raw images and "
+    "chance as lines and the certified bound of the finite release; below each panel, the same images at each lambda.",
+    "Fig. 2 of the paper, a panel for each method. Bands show the smallest and the largest of the seeds. Dotted lines "
+    "are the same attackers on raw images, and the dashed line is chance. The green curve is the certified bound: no "
+    "classifier exceeds it, with 95 % confidence. Below: the same test images as released.",
+)
+FRONTIER = (
+    "Certified bound and best attacker against what a release keeps: the digit, and attributes that nobody trained "
+    "for; for finite releases, k-means codes, medoids and substitution.",
+    "Each point is a release of fixed codewords, mean over seeds. Filled markers are certified bounds, with 95 % "
+    "confidence. Hollow markers are the best of three simple attackers: a table, trees and neighbours. Numbers beside "
+    "points are the codes asked for.",
+)
+PARETO = (
+    "Accuracy of the best attacker against what is kept, for our methods at every lambda and for the baselines: lower "
+    "and further right is better.",
+    "Each point is a release, mean over seeds. Bars are the 95 % intervals of the best attacker. Numbers are lambdas "
+    "or the method's own setting; only the first and the last are written.",
+)
+TARGETS = (
+    "Private label against utility label for every method and target, a panel for each split; the numbers are in "
+    "Table 1.",
+    "Each point is a release, judged by its best attackers. Right and down is better. Crosses are the paper's own "
+    "numbers, for the real FERG-DB and one network.",
+)
+IMAGES = (
+    "Accuracy of the best attacker against how many images of one person it holds, for each audited release.",
+    "Bars are 95 % intervals. The dotted line is the certified bound.",
+)
+
+
+def warning(source: str, setting: str) -> str:
+    """A block that says when a report does not show the real results; empty when it does."""
+    notes = []
+    if synthetic(source):
+        notes.append(
+            "**The data is synthetic.** A program drew these images, so no number here is a result on real data."
+        )
+    if setting != "full":
+        notes.append(f"**This is the {setting} setting**: a short run that only shows what the report looks like.")
+    return "\n\n".join(f"> {note}" for note in notes)
+
+
+def how_to_read(results: Results) -> str:
+    """Three sentences below the headline table."""
+    private = results.private
+    return (
+        f"The paper's protocol trains a fresh convolutional network on released images, with the true {private} of "
+        "each. The best attacker is the strongest of all the attackers we trained on the same images, so the "
+        "distance between the two columns is what the protocol misses. The certified bound holds for every "
+        "classifier, but only a release of a few fixed images has one."
+    )
+
+
+def chosen(results: Results, points: Sequence[Point]) -> str:
+    """How the releases of the headline table were chosen, and the certificate of the finite one."""
+    said = []
+    for point in points:
+        if point["method"] == "stabilised":
+            said.append(
+                f"For `stabilised` we show λ = {point['setting']:g}. Among the λ at which a fresh network finds at "
+                f"least 95 % of the {results.to_keep} labels and a network trained on raw images at least 85 %, it "
+                f"hides the {results.private} best from the fresh network. We chose it after seeing the results."
+            )
+        if point["method"] == "finite":
+            said.append(f"For `finite` we show λ = {point['setting']:g}. {certificate(results, point)}")
+    return " ".join(said)
+
+
+def certificate(results: Results, point: Point) -> str:
+    """The certificate of one finite release, with what it assumes. Of several seeds the greatest bound counts."""
+    rows = at(tables.first_codes(results), split=point["split"], method="finite", setting=point["setting"])
+    one = rows[rows.m == 1]
+    used = f"{one.used.min():g} to {one.used.max():g}" if one.used.min() < one.used.max() else f"{one.used.min():g}"
+    several = "".join(
+        f" An attacker who holds {m} images of one person names that person in at most {percent(found.bound.max())}."
+        for m, found in rows.groupby("m")
+        if m > 1
+    )
+    return (
+        f"The release shows one of {used} codewords. No classifier names the {results.private} in more than "
+        f"{percent(one.bound.max())} of released images. This is certified on {one.draws.iloc[0]}, with "
+        f"{percent(1 - one.delta.iloc[0])} confidence, for images that are drawn like the test images and an attacker "
+        f"who knows nothing else about the person.{several}"
+    )
+
+
+def faces(results: Results, split: str) -> str:
+    """The result on one split of the faces, below the headline table."""
+    table = tables.releases(results)
+    best, private, utility = tables.best_target(table, split), results.private, results.to_keep
+    kinds = {
+        "random": "In the random split, the paper's, some frames of a test image's clip are among the training images.",
+        "clips": "In the other split whole clips are kept together.",
+    }
+    said = [f"{kinds[split]} Chance is {percent(tables.chance(results, split))}."]
+    standard = at(table, split=split, method="standard")
+    if len(standard):
+        row = standard.iloc[0]
+        said.append(
+            f"After the standard method a network that has only seen raw images names the {private} in "
+            f"{percent(row.private_reader)}, but a network trained on released images in {percent(row.private_cnn)}."
+        )
+    if best is None:
+        said.append("Every game with a target collapsed.")
+    else:
+        said.append(
+            f"After substitution with target {best.target:g}, {named(private, best.target)}, the best attacker names "
+            f"the {private} in {percent(best.private)} and the {utility} in {percent(best.utility)}."
+        )
+    return " ".join([*said, *(certificate(results, row) for _, row in _finite(table, split))])
+
+
+def _finite(table: pd.DataFrame, split: str) -> list:
+    return list(at(table, split=split, method="finite").head(1).iterrows())
+
+
+def collapsed(runs: pd.DataFrame) -> str:
+    """The runs that collapsed, as a list; a sentence when none did."""
+    lost = runs[runs.collapsed.notna()]
+    if lost.empty:
+        return f"None of the {len(runs)} runs collapsed."
+    lines = [
+        f"- `{row.method}`, {'λ = ' if pd.isna(row.target) else f'target {row.target:g}, λ = '}{row.setting:g}, seed "
+        f"{row.seed:g}: {row.collapsed}"
+        for row in lost.itertuples()
+    ]
+    head = f"{len(lost)} of {len(runs)} runs collapsed. They are no evidence of privacy and have no accuracy:"
+    return "\n".join([head, "", *lines])
+
+
+def verdict(results: Results, points: Sequence[Point]) -> str:
+    """The releases that beat ours, first, and then those of ours that nothing here beats."""
+    table, lost, won = results.releases, [], []
+    for point in points:
+        method, setting = point["method"], point["setting"]
+        mine = at(table, method=method, setting=setting)
+        if mine.empty:
+            lost.append(f"- `{method}` at λ = {setting:g} collapsed, so there is no release to compare.")
+            continue
+        others = table[table.method.isin([*BASELINES, *OURS]) & (table.method != method)]
+        better = [
+            release_name(name, rows.setting.iloc[0]) if len(rows) == 1 else f"{name} ({len(rows)} settings)"
+            for name, rows in beaten_by(mine.iloc[0], others).groupby("method", sort=False)
+        ]
+        if better:
+            lost.append(f"- `{method}` at λ = {setting:g} **is beaten** by {', '.join(better)}: no worse in all three.")
+        else:
+            won.append(f"- No release here beats `{method}` at λ = {setting:g} in all three.")
+    head = (
+        f"We measure three things: how often the best attacker names the {results.private}, how often a fresh network "
+        f"finds the {results.to_keep}, and how often a network trained on raw images still reads it."
+    )
+    return "\n".join([head, "", *lost, *won])
+
+
+def beaten_by(mine: pd.Series, others: pd.DataFrame) -> pd.DataFrame:
+    """The releases that are no worse than one in all three measures, and better in one."""
+    gains = pd.DataFrame(
+        {
+            "privacy": mine.private - others.private,
+            "utility": others.utility_cnn - mine.utility_cnn,
+            "naturalness": others.utility_reader - mine.utility_reader,
+        }
+    ).round(9)
+    return others[(gains >= 0).all(axis=1) & (gains > 0).any(axis=1)]
+
+
+def claim(results: Results, point: Point) -> str:
+    """What may be said of one release: the attackers that were trained on it, and the interval."""
+    method, setting, private = point["method"], point["setting"], results.private
+    mine = at(results.attackers(private), method=method, setting=setting)
+    if mine.empty:
+        return f"`{method}` at λ = {setting:g} collapsed and is no evidence of privacy."
+    first = mine[mine.seed == mine.seed.iloc[0]]
+    best = first.loc[first.accuracy.idxmax()]
+    more = mine[mine.seed != best.seed]
+    tops = more.groupby("seed").accuracy.max()
+    seeds = (
+        f" On {len(tops)} more seed{'s' * (len(tops) > 1)} the best of {more.attackers.max():g} attackers reaches "
+        f"{percent(tops.min())} to {percent(tops.max())}."
+        if len(tops)
+        else ""
+    )
+    return (
+        f"`{method}` at λ = {setting:g}, seed {best.seed:g}: the best of {best.attackers:g} attackers, "
+        f"`{best.attacker}`, names the {private} in **{percent(best.accuracy)}** of {best.n:g} released images "
+        f"({percent(best.low)} to {percent(best.high)}; all intervals hold together at 95 %). No attacker of this "
+        f"suite exceeded that. Another attacker might.{seeds}"
+    )
+
+
+def fewer_images(rows: pd.DataFrame) -> str:
+    """The attackers that learned from fewer training images than others, in sentences; "" if there is none."""
+    few = limited(rows)
+    if not few:
+        return ""
+    names = " and ".join(f"{name} learned from {count}" for name, count in few.items())
+    return (
+        f"Of {rows.n_train.max():.0f} training images {names}, drawn at random, because their cost grows with the "
+        "square of the number (`pairwise_images` in the parameters). With all images they may find more."
+    )
+
+
+def seeds(runs: pd.DataFrame) -> str:
+    """The seeds of each method."""
+    found = runs.groupby("method", sort=False).seed.unique()
+    return "; ".join(f"{name}: {', '.join(f'{value:g}' for value in values)}" for name, values in found.items())
+
+
+def answers(rows: pd.DataFrame) -> str:
+    """The answers to the wanted accuracies as a list, below the question."""
+    question = "**At most this share of people may be recognised. Is there such a release?**"
+    return "\n".join([question, "", *(f"- {row.answer}" for row in rows.itertuples())])
+
+
+def explored(results: Results, numbers: Mapping | None, split: str, collapsed: str | None) -> str:
+    """What may be said of one release in the explorer. `numbers`: `Artefacts.numbers`, or None where there are none."""
+    private = results.private
+    blind = f"Chance is {percent(tables.chance(results, split))}."
+    if collapsed:
+        return f"This run {collapsed}. It is no evidence of privacy and has no accuracy."
+    if numbers is None:
+        return "There is no such run."
+    if pd.isna(numbers["bound"]):
+        return f"{blind} There is no certificate: an attacker that we did not try may do better."
+    return (
+        f"{blind} No classifier names the {private} in more than {percent(numbers['bound'])} of images drawn like "
+        f"these, with {percent(1 - numbers['delta'])} confidence, if the {numbers['draws']} are independent draws."
+    )
