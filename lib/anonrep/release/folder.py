@@ -1,4 +1,4 @@
-"""A trained anonymiser applied to a folder of new images: PNG files that say nothing else, and a privacy card."""
+"""A trained model applied to a folder of new images: PNG files without metadata, and a privacy card."""
 
 import csv
 import io
@@ -11,23 +11,24 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from anonrep.data.folder_reader import Pictures, read
-from anonrep.data.image_reader import SYNTHETIC
-from anonrep.release import privacy_card
+from anonrep.data.image_reader import SYNTHETIC, by
 from anonrep.release.anonymiser import Anonymiser, audited, change, load, stem
+from anonrep.release.privacy_card import NAME, NOTHING, card
+from anonrep.release.privacy_card import write as write_card
 from anonrep.utils.files import Plain, replacing, whole_folder
 
 REFUSALS = ("collapsed", "unaudited")
-COLUMNS = ("released", "original")  # of the list of names
+COLUMNS = ("released", "original")  # of the mapping
 
 
 class ReleaseRefused(Plain, ValueError):
-    """A model that should not release anything; `reasons` are among REFUSALS."""
+    """The model should not release anything; `reasons` are among REFUSALS."""
 
     def __init__(self, reasons: dict[str, str]) -> None:
         ways = ", ".join(repr(reason) for reason in reasons)
         super().__init__(
-            "nothing was released: " + "; ".join(reasons.values()) + f". To release all the same, and have the card "
-            f"say so, give despite=[{ways}]"
+            f"nothing was released: {'; '.join(reasons.values())}. To release all the same, give force=[{ways}]: the "
+            "card will say so"
         )
         self.reasons = tuple(reasons)
 
@@ -38,128 +39,130 @@ def release_folder(
     out: str | Path,
     *,
     mapping: str | Path | None = None,
-    despite: Collection[str] = (),
+    force: Collection[str] = (),
     replace: bool = False,
     order_seed: int | None = None,
     device: str = "auto",
 ) -> dict:
-    """Write every image of `folder` as the model `path` redraws it to the new folder `out`, with the privacy card.
+    """Redraw every image of `folder` by the model `path` and write it to the new folder `out`, with the privacy card.
 
-    mapping     a CSV of which file was which, outside `out`, for your eyes only; None: nobody will ever know
-    despite     what to release in spite of, of REFUSALS; the card says so
-    replace     whether `out` may be an earlier release, which is then gone
-    order_seed  for tests alone: who knows it undoes the order. None: the system's randomness, which nobody repeats
+    mapping     where to write a CSV of which file was which, outside `out` and for your eyes only; None: nobody will
+                ever know
+    force       the REFUSALS to override; the card names them
+    replace     whether `out` may be an earlier release, which is then deleted
+    order_seed  for tests only: whoever knows it can undo the order. None: the system's randomness
 
-    The files are grey PNG without metadata, numbered in a random order, so that neither names nor neighbours tell whose
-    they are. Only what is synthetic, the new images or those that the model learned on, says so in every file. The
-    folder appears when it is complete, or not at all. Returns the card. Raises ReleaseRefused, a
-    ValueError, for a model that collapsed or was not audited; FileExistsError rather than mix with what is there; and
-    what `folder_reader.read` raises.
+    The files are grey PNG without metadata, numbered in a random order, so that neither names nor neighbours reveal
+    whose they are. Where the new images or the training images are synthetic, every file says so. The folder appears
+    complete or not at all. Returns the card. Raises ReleaseRefused, a ValueError, for a model that collapsed or was not
+    audited; FileExistsError if something else is in the way; and what `folder_reader.read` raises.
     """
     folder, out = Path(folder).expanduser(), Path(out).expanduser()
     mapping = None if mapping is None else Path(mapping).expanduser()
     model = load(path, device)
-    facts = _permitted(path, model, despite)
+    facts = _permitted(path, model, force)
     check_places(folder, out, mapping, replace)
     new = _new_images(folder, model)
     released = model.redraw(new.images)
     unlike = int((change(new.images, released) > facts["usual"]).sum()) if "usual" in facts else None
-    card = privacy_card.card({**facts, "release": {"images": len(new), "unlike": unlike, "synthetic": new.synthetic}})
+    made = card({**facts, "release": {"images": len(new), "unlike": unlike, "synthetic": new.synthetic}})
     synthetic = new.synthetic or model.provenance["source"] == "synthetic"
+    comment = f"{SYNTHETIC}: a program drew these images or those that the model learned from" if synthetic else ""
     order = np.random.default_rng(order_seed).permutation(len(new))
     files = [f"{number:0{len(str(len(new)))}d}.png" for number in range(1, len(new) + 1)]
-    with ExitStack() as stack:  # left in reverse: the list of names appears after the folder, and not without it
+    with ExitStack() as stack:  # it unwinds in reverse: the mapping appears after the folder, and not without it
         table = None if mapping is None else stack.enter_context(replacing(mapping))
         room = stack.enter_context(whole_folder(out, replace=replace))
         if out.exists() and not replace:
-            raise FileExistsError(f"{out} is there again, put by when a release was killed: say replace=True")
+            raise FileExistsError(f"{out} is back: a release was killed while it replaced it. Give replace=True")
         for file, image in zip(files, as_seen(released[order], model.provenance), strict=True):
-            (room / file).write_bytes(png(image, synthetic=synthetic))
-        privacy_card.write(room, card, None if model.pictures is None else as_seen(model.pictures, model.provenance))
+            (room / file).write_bytes(png(image, comment))
+        write_card(room, made, None if model.codewords is None else as_seen(model.codewords, model.provenance))
         if table is not None:
-            _write_table(table, files, [new.names[index] for index in order])
-    return card
+            _write_mapping(table, files, [new.names[index] for index in order])
+    return made
 
 
 def as_seen(images: np.ndarray, provenance: dict) -> np.ndarray:
-    """Images of a data set as files show them: black is black again where reading has inverted it. uint8 (N, H, W)."""
+    """Images of a data set as their files show them: inverted again where reading inverted them. uint8 (N, H, W)."""
     return 255 - images if provenance.get("reading", {}).get("inverted") else images
 
 
-def png(image: np.ndarray, *, synthetic: bool = False) -> bytes:
-    """uint8 (H, W) as a PNG file with no word in it, but that it is synthetic; same image, same bytes."""
-    comment = PngInfo()
-    if synthetic:
-        comment.add_text("Comment", f"{SYNTHETIC}: released from images that a program drew, or by a model of such")
+def png(image: np.ndarray, comment: str = "") -> bytes:
+    """uint8 (H, W) as a PNG file with no text in it but a comment, if there is one. Same image, same bytes."""
+    metadata = PngInfo()
+    if comment:
+        metadata.add_text("Comment", comment)
     with io.BytesIO() as file:
-        Image.fromarray(image).save(file, "PNG", pnginfo=comment)
+        Image.fromarray(image).save(file, "PNG", pnginfo=metadata)
         return file.getvalue()
 
 
-def _permitted(path: str | Path, model: Anonymiser, despite: Collection[str]) -> dict:
-    """The facts that are known of a model, or ReleaseRefused."""
-    check_excuses(despite)
+def _permitted(path: str | Path, model: Anonymiser, force: Collection[str]) -> dict:
+    """The facts known of a model. Raises ReleaseRefused."""
+    check_force(force)
     found, reasons = audited(path, model), {}
     collapsed = model.collapsed or (found and found["model"]["collapsed"])
     if collapsed:
         reasons["collapsed"] = f"the model {collapsed}"
     if found is None:
         reasons["unaudited"] = (
-            f"there is no audit of these very files ({stem(path)}.audit.json): first call "
+            f"there is no audit of these files ({stem(path)}.audit.json): first call "
             "`anonrep.release.model_audit.audit(path, data, budget)`"
         )
-    if refused := {reason: text for reason, text in reasons.items() if reason not in despite}:
+    if refused := {reason: text for reason, text in reasons.items() if reason not in force}:
         raise ReleaseRefused(refused)
     provenance = model.provenance
     data = {"name": provenance["dataset"], "source": provenance["source"], "private": provenance["private"]}
-    blank = {"data": {**data, "size": list(model.size)}, "model": model.facts(), **privacy_card.NOTHING}
-    return {**blank, **(found or {}), "against": list(reasons)}
+    blank = {"data": {**data, "size": list(model.size)}, "model": model.facts(), **NOTHING}
+    return {**blank, **(found or {}), "forced": list(reasons)}
 
 
-def check_excuses(despite: Collection[str]) -> None:
-    """Raise ValueError for what is none of REFUSALS."""
-    if isinstance(despite, str):
-        raise ValueError(f"despite is the text {despite!r}; expected a list such as [{despite!r}]")
-    if unknown := sorted(set(despite) - set(REFUSALS)):
-        raise ValueError(f"despite names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
+def check_force(force: Collection[str]) -> None:
+    """Raise ValueError for anything that is not among REFUSALS."""
+    if isinstance(force, str):
+        raise ValueError(f"force is the text {force!r}; expected a list such as [{force!r}]")
+    if unknown := sorted(set(force) - set(REFUSALS)):
+        raise ValueError(f"force names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
 
 
 def check_places(folder: Path, out: Path, mapping: Path | None, replace: bool) -> None:
-    """Refuse places where something would get lost, mixed up or published; as `release_folder` takes them."""
+    """Refuse places where files would be lost, mixed up or published. Arguments as in `release_folder`."""
     inside, target = folder.resolve(), out.resolve()
     if inside == target or inside in target.parents or target in inside.parents:
-        raise ValueError(f"{out} and {folder} lie inside one another; expected a place of its own for the release")
-    if out.exists() and not (replace and (out / f"{privacy_card.NAME}.json").is_file()):
-        way_out = "it is no earlier release, which could be replaced" if replace else "or say replace=True"
-        raise FileExistsError(f"{out} is there already; expected a new folder: {way_out}")
+        raise ValueError(f"{out} and {folder} lie inside one another; expected a separate folder for the release")
+    if out.exists() and not (replace and (out / f"{NAME}.json").is_file()):
+        why = "it is no earlier release, so it is not replaced" if replace else "or give replace=True"
+        raise FileExistsError(f"{out} exists already; expected a new folder: {why}")
     if mapping is None:
         return
     if target in (place := mapping.resolve()).parents or place == target:
         raise ValueError(f"{mapping} would be published with the release in {out}; expected a place outside")
-    if place.exists() and not (replace and _is_table(place)):
-        way_out = "it is no earlier list of names, which could be replaced" if replace else "or say replace=True"
-        raise FileExistsError(f"{mapping} is there already; expected a new file: {way_out}")
+    if place.exists() and not (replace and _is_mapping(place)):
+        why = "it is no earlier mapping, so it is not replaced" if replace else "or give replace=True"
+        raise FileExistsError(f"{mapping} exists already; expected a new file: {why}")
 
 
 def _new_images(folder: Path, model: Anonymiser) -> Pictures:
-    """The folder's images, read as the training images were."""
+    """The images of the folder, read as the training images were."""
     reading = model.provenance.get("reading", {"resized": False, "inverted": False})
     new = read(folder, size=model.size if reading["resized"] else None, invert=reading["inverted"])
     if new.images.shape[1:] != model.size:
-        found, expected = ("{} x {}".format(*shape) for shape in (new.images.shape[1:], model.size))
-        raise ValueError(f"{folder}: images of {found} pixels; expected {expected}, as the model was trained on")
+        raise ValueError(
+            f"{folder}: images of {by(new.images.shape[1:])} pixels; expected {by(model.size)}, as in training"
+        )
     return new
 
 
-def _write_table(path: Path, files: Sequence[str], names: Sequence[str]) -> None:
-    """Which file was which, readable by its owner alone."""
+def _write_mapping(path: Path, files: Sequence[str], names: Sequence[str]) -> None:
+    """Which file was which, readable by its owner only."""
     path.chmod(0o600)
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *zip(files, names, strict=True)])
 
 
-def _is_table(path: Path) -> bool:
-    """Whether this is a file that `_write_table` wrote."""
+def _is_mapping(path: Path) -> bool:
+    """Whether this is a file that `_write_mapping` wrote."""
     try:
         with path.open("rb") as file:
             return file.readline(100).strip() == ",".join(COLUMNS).encode()

@@ -1,6 +1,6 @@
-"""The audit of one trained model: what attackers reach on its own test images, and what no attacker exceeds.
+"""The audit of one trained model: what attackers reach on its test images, and a bound for every attacker.
 
-What is found are the facts of a privacy card (`privacy_card` lists them), written beside the model that they belong to.
+The result is the facts of a privacy card (`privacy_card` lists them), written beside the model.
 """
 
 from collections import Counter
@@ -17,25 +17,25 @@ from anonrep.evaluation.intervals import wilson
 from anonrep.evaluation.utility import utility_by_code, utility_scores
 from anonrep.release.anonymiser import change, load, stem
 from anonrep.release.privacy_card import GROUPS, NOTHING, USUAL
-from anonrep.stages.experiment import pick_device
+from anonrep.stages.releases import pick_device
 from anonrep.utils.files import write_sealed
 from anonrep.utils.seeds import numpy_generator
 
 
 def audit(path: str | Path, data: Dataset, budget: dict, *, seed: int = 0, device: str = "auto") -> dict:
-    """Set every attacker on the test images of a model's own data, certify what can be, and write `path`.audit.json.
+    """Try every attacker on the model's own test images, certify a finite release, and write `path`.audit.json.
 
     path    the model, as `anonymiser.load` takes it
-    data    what it was trained on, with the same split: only then are the test images untouched
-    budget  fields of `AttackBudget`, how hard the attackers work
+    data    the data set it was trained on, with the same split: only then are the test images new to it
+    budget  fields of `AttackBudget`: how hard the attackers work
 
-    Returns the facts. A model with all but constant output has collapsed, and no number is reported of it. Raises
-    ValueError for other data.
+    Returns the facts. A model whose output is nearly constant has collapsed, and gets no number. Raises ValueError for
+    other data.
     """
     model, device = load(path, device), pick_device(device)
     if _told(data.provenance) != _told(model.provenance):
         raise ValueError(
-            f"{path} was trained on other data or another split; expected the same: test images must be new"
+            f"{path} was trained on other data or another split; expected the same, or no test image is new"
         )
     test, released = data.split == 2, data.released(model.redraw(data.images))
     collapsed = model.collapsed or constant(data.images[test], released.images[test])
@@ -47,39 +47,40 @@ def audit(path: str | Path, data: Dataset, budget: dict, *, seed: int = 0, devic
     }
     if not collapsed:
         attackers = dict(suite(AttackBudget(**budget), seed=seed, device=device))
-        attackers.pop("majority", None)  # a blind guess is no attacker: the card has it by itself
+        attackers.pop("majority", None)  # the card gives chance by itself
         facts["attackers"] = _attacked(data, released, attackers, seed)
-        if model.pictures is None:
-            facts["kept"] = utility_scores(released, list(data.attributes), seed)
+        if model.codewords is None:
+            facts["utility"] = utility_scores(released, list(data.attributes), seed)
         else:
-            codes = model.apply(data.images)
-            facts["model"]["behind"] = _behind(data, codes, len(model.pictures))
-            facts["attackers"] += _table(data, codes, len(model.pictures), seed)
-            facts["certificate"] = _certificate(data, codes, len(model.pictures))
-            facts["kept"] = utility_by_code(data, codes, list(data.attributes))
+            codes, k = model.apply(data.images), len(model.codewords)
+            facts["model"]["fewest_people"] = _fewest_people(data, codes, k)
+            facts["attackers"] += _table(data, codes, k, seed)
+            facts["certificate"] = _certificate(data, codes, k)
+            facts["utility"] = utility_by_code(data, codes, list(data.attributes))
         facts["attackers"] = _with_intervals(facts["attackers"])
     write_sealed(f"{stem(path)}.audit.json", facts)
     return facts
 
 
 def constant(images: np.ndarray, released: np.ndarray) -> str | None:
-    """Why a release is none: its images differ from one another by less than a tenth of what real ones do; or None.
+    """Why a release is nearly constant, or None.
 
-    Both uint8 (N, H, W). Measured as in `game.collapse`: the mean over pixels of the standard deviation over images.
+    It is where released images differ from one another by less than a tenth of what real ones do, as in
+    `game.collapse`: the mean over pixels of the standard deviation over images. Both uint8 (N, H, W).
     """
     real, left = (float((part / 255).std(0).mean()) for part in (images, released))
     if left >= real / 10:
         return None
-    return f"collapsed: its output is all but constant (spread {left:.4f}, real images {real:.4f})"
+    return f"collapsed: its output is nearly constant (pixel standard deviation {left:.4f}, real images {real:.4f})"
 
 
 def _told(provenance: dict) -> dict:
-    """What decides about images and split: a CSV that judges may come later."""
+    """What determines images and split. Attributes, which only judge a release, may come later."""
     return {name: value for name, value in provenance.items() if name != "attribute_words"}
 
 
 def _data(data: Dataset) -> dict:
-    """What a card says of the data; no label's name is in it."""
+    """What a card says of the data. It holds no name of a person."""
     provenance, train, test = data.provenance, data.split == 0, data.split == 2
     reading = provenance.get("reading", {})
     return {
@@ -88,7 +89,7 @@ def _data(data: Dataset) -> dict:
         "people": len(np.unique(data.z)),
         "people_in_test": len(np.unique(data.z[test])),
         "images": {name: int((data.split == index).sum()) for index, name in enumerate(SPLITS)},
-        "blind": float(np.mean(data.z[test] == np.bincount(data.z[train]).argmax())),
+        "chance": float(np.mean(data.z[test] == np.bincount(data.z[train]).argmax())),
         "sha256": provenance.get("sha256"),
         **{"resized": reading.get("resized", False), "inverted": reading.get("inverted", False)},
         "turned_to_grey": provenance.get("turned_to_grey", 0),
@@ -96,7 +97,7 @@ def _data(data: Dataset) -> dict:
 
 
 def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> list[dict]:
-    """The attackers on released images and, as controls, on raw ones and on permuted labels."""
+    """The attackers on released images and, as controls, on raw images and on permuted labels."""
     private = data.provenance["private"]
     tried = {
         "released": assess(released, private, attackers, images=GROUPS),
@@ -108,7 +109,7 @@ def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> 
 
 
 def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
-    """One more attacker where there are fixed pictures: who counts them in training, and names by naive Bayes."""
+    """One more attacker on codewords: it counts them in training, and adds up several images by naive Bayes."""
     train, test, rows = data.split == 0, data.split == 2, []
     for m in (m for m in GROUPS if m <= np.bincount(data.z[test]).max()):
         known, held = (codes[train], data.z[train]), (codes[test], data.z[test])
@@ -120,7 +121,7 @@ def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
 
 
 def _with_intervals(rows: list[dict]) -> list[dict]:
-    """Wilson, simultaneous: the intervals of all who were set on the same hold together at 95 %."""
+    """Wilson intervals, simultaneous at 95 % for all attackers on the same images, with the same m."""
     found, together = [], Counter((row["on"], row["m"]) for row in rows)
     for row in rows:
         hits, count = round(row["accuracy"] * row["n"]), together[row["on"], row["m"]]
@@ -129,14 +130,14 @@ def _with_intervals(rows: list[dict]) -> list[dict]:
     return found
 
 
-def _behind(data: Dataset, codes: np.ndarray, k: int) -> int:
-    """The least number of people among the training images of a picture: it is drawn from their mean."""
+def _fewest_people(data: Dataset, codes: np.ndarray, k: int) -> int:
+    """How many people's training images the codeword with the fewest was drawn from: it is the mean of these."""
     train = data.split == 0
     return min(len(np.unique(data.z[train & (codes == code)])) for code in range(k))
 
 
 def _certificate(data: Dataset, codes: np.ndarray, k: int) -> list[dict]:
-    """The rows of `certificate.certify` on test images; references come from training images."""
+    """The rows of `certificate.certify` on test images; the reference distributions come from training images."""
     train, test = data.split == 0, data.split == 2
     references = {"p_z": smoothed(data.z[train], data.n_private), "p_k": smoothed(codes[train], k)}
     return certify(codes[test], data.z[test], **references, images=GROUPS)
