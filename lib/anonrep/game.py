@@ -6,7 +6,8 @@
 
 `update` is one step of all players on one batch. Phases (i) and (ii) do not know lambda: `prepare` runs them once a
 seed, and every lambda's phase (iii) begins with their result. With its defaults `GameConfig` is the paper as printed,
-with the sign of its GAN mended (`losses.fool_loss`). Departures from the paper are fields of it, off by default.
+with the sign of its GAN mended (`losses.fool_loss`). Departures from the paper are fields of it, off by default, each
+with its reason; DEPARTURE marks where they act.
 """
 
 import copy
@@ -104,7 +105,7 @@ class Optimisers:
 
 def moving(autoencoder: nn.Module, config: GameConfig) -> list[nn.Parameter]:
     """The weights that play: all, or with a frozen decoder those that make the hidden layer out of x."""
-    if config.freeze_decoder:
+    if config.freeze_decoder:  # DEPARTURE: every output stays on the decoder's manifold of data
         return [*autoencoder.encoder.parameters(), *autoencoder.mean.parameters()]
     return list(autoencoder.parameters())
 
@@ -123,7 +124,7 @@ def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, 
         rows = []
         for index in batches(len(x), config.batch, order):
             batch = to_float(x[index])
-            if config.kl:  # DEPARTURE: the hidden layer is drawn, and its law kept near the standard normal
+            if config.kl:  # DEPARTURE: the decoder learns to draw an image for any hidden layer near the data's
                 with mixed_precision(x.device):
                     mean, log_variance = (part.float() for part in autoencoder.encode_distribution(batch))
                     draw = torch.randn(mean.shape, generator=noise, device=mean.device)
@@ -167,7 +168,7 @@ def update(
     # The discriminator, eq. 13: it is shown real images (y = 1) and as many reconstructions (y = 0).
     v, y = torch.cat([real, seen]), torch.cat([torch.ones(len(real)), torch.zeros(len(x))]).to(x.device)
     d_loss, penalty = losses.discriminator_loss(fast(discriminator, v), y), 0.0
-    if config.r1 and step % R1_EVERY == 0:  # DEPARTURE: lazily, as Karras et al. (2020)
+    if config.r1 and step % R1_EVERY == 0:  # DEPARTURE: or D runs away
         penalty = config.r1 / 2 * R1_EVERY * r1_penalty(discriminator, real)
     optimisers.discriminator.zero_grad()
     (d_loss + penalty).backward()
@@ -182,7 +183,7 @@ def update(
     fool, mse = losses.fool_loss(fast(discriminator, x_hat)), (x_hat - x).square().mean()
     row |= {"fool": fool, "mse": mse}
     loss = fool
-    if config.pixel_anchor:  # DEPARTURE
+    if config.pixel_anchor:  # DEPARTURE: the image stays the same image
         loss = loss + config.pixel_anchor * blur(x_hat - anchor, config.anchor_blur).square().mean()
     if lam is not None:
         logits_z = fast(private_classifier, x_hat)
@@ -191,7 +192,7 @@ def update(
     weights = moving(autoencoder, config)
     optimisers.autoencoder.zero_grad()
     loss.backward(inputs=weights)  # no gradient is left in the adversaries' weights
-    row["gradient"] = nn.utils.clip_grad_norm_(weights, config.clip or math.inf)  # DEPARTURE where `clip` is not 0
+    row["gradient"] = nn.utils.clip_grad_norm_(weights, config.clip or math.inf)  # DEPARTURE: no batch throws it off
     optimisers.autoencoder.step()
     row["pixel_std"] = ((seen - seen.mean(0)).square().sum(0) / (len(x) - 1)).sqrt().mean()  # `std`: ten times slower
     return {name: value.item() for name, value in row.items()}
@@ -253,7 +254,7 @@ def play(
             batch = to_float(x[index]), z[index], p_z
             rows.append(update(players, optimisers, *batch, lam=lam, config=config, step=step, real=drawn, anchor=held))
             step += 1
-            if config.ema:  # DEPARTURE
+            if config.ema:  # DEPARTURE: an average rides out the oscillation of the game
                 with torch.no_grad():
                     mean, current = moving(released, config), moving(players.autoencoder, config)
                     torch._foreach_lerp_(mean, current, 1 - config.ema)
@@ -280,7 +281,7 @@ def prepare(
 
 
 def warm_up(players: Players, train: Dataset, config: GameConfig, seed: int, device: torch.device | str) -> list[dict]:
-    """DEPARTURE: the private classifier alone, on outputs that do not move, for `config.warm_up_epochs`."""
+    """DEPARTURE: the private classifier alone, on outputs that do not move: no shock when phase (iii) starts."""
     z = torch.from_numpy(train.z).to(device)
     seen = to_bytes(reconstruct(players.autoencoder, train.images, device), device)
     optimiser = torch.optim.Adam(players.private_classifier.parameters(), lr=1e-3, fused=True)
