@@ -121,7 +121,7 @@ def test_a_constant_release_gives_nothing_away():
 
 def test_the_rows_hold_what_was_counted():
     data, attackers = carrying(500), {name: ATTACKERS[name] for name in ("logistic", "neighbours", "trees")}
-    rows = assess(data, "writer", attackers, images=(1, 5))
+    rows = assess(data, "writer", attackers, images_per_person=(1, 5))
     assert [(row["attacker"], row["m"]) for row in rows] == [(n, m) for m in (1, 5) for n in (*attackers, "ensemble")]
     for row in rows:
         assert list(row) == COLUMNS + (INFORMATION if row["m"] == 1 else [])
@@ -157,7 +157,9 @@ def test_the_rows_say_who_learned_from_fewer_images():
 
 def test_the_same_assessment_twice_gives_the_same_rows():
     data, attackers = carrying(500), {name: ATTACKERS[name] for name in ("boosted", "trees", "cnn")}
-    assert assess(data, "writer", attackers, images=(1, 3)) == assess(data, "writer", attackers, images=(1, 3))
+    assert assess(data, "writer", attackers, images_per_person=(1, 3)) == assess(
+        data, "writer", attackers, images_per_person=(1, 3)
+    )
     assert assess(data, "writer", attackers, permute=1) == assess(data, "writer", attackers, permute=1)
 
 
@@ -387,7 +389,7 @@ def test_a_person_missing_from_training_is_never_named_and_breaks_nothing():
     train, validation, test = parts(data, data.z)
     known = train[1] != 2
     attacks = attack(attackers, (train[0][known], train[1][known]), validation, test)
-    for one, row in zip(attacks, attack_rows(attacks, test[1], images=(1,)), strict=True):
+    for one, row in zip(attacks, attack_rows(attacks, test[1], images_per_person=(1,)), strict=True):
         assert list(one.classes) == [0, 1, 3]
         assert one.prior == pytest.approx(shares(train[1][known]))
         assert one.test.shape == (200, 3)
@@ -395,7 +397,10 @@ def test_a_person_missing_from_training_is_never_named_and_breaks_nothing():
         assert row["accuracy"] <= present.mean()  # the others are found, and this one cannot be
         assert row["accuracy"] > 0.9 * present.mean()
         assert all(np.isfinite(row[name]) for name in INFORMATION)
-    assert {row["attacker"] for row in attack_rows(attacks, test[1], images=(5,))} == {*attackers, "ensemble"}
+    assert {row["attacker"] for row in attack_rows(attacks, test[1], images_per_person=(5,))} == {
+        *attackers,
+        "ensemble",
+    }
 
 
 def test_an_attacker_that_knows_some_people_only_gives_the_others_little():
@@ -448,7 +453,7 @@ def known(beliefs: np.ndarray) -> Attack:
 def test_more_images_are_worth_what_bayes_rule_makes_of_them():
     """Against whoever holds one image m times less noisy. Four people, rarely seen or often: the prior counts once."""
     z, beliefs = noisy(12000, 1, seed=0)
-    rows = attack_rows([known(beliefs[:, 0])], z, images=(1, 4, 16))
+    rows = attack_rows([known(beliefs[:, 0])], z, images_per_person=(1, 4, 16))
     assert [row["m"] for row in rows] == [1, 4, 16]
     for row in rows:
         truth, best = noisy(40000, 1, seed=1, noise=2 / np.sqrt(row["m"]))
@@ -470,7 +475,7 @@ def test_a_group_is_of_one_person(seed):
     beliefs = softmax(np.log(prior) + np.eye(people)[z] + draw.normal(0, 1, (5 * people, people)), axis=1)
     order = draw.permutation(5 * people)
     one = Attack("bayes", np.arange(people), prior, beliefs, beliefs[order], 1, 100)
-    (row,) = attack_rows([one], z[order], images=(5,), seed=seed)
+    (row,) = attack_rows([one], z[order], images_per_person=(5,), seed=seed)
     total = np.log(beliefs).reshape(people, 5, people).sum(1) - 4 * np.log(prior)
     assert (row["n"], row["accuracy"]) == (people, accuracy(total, np.arange(people)))
     assert 0.3 < row["accuracy"] < 0.95
@@ -478,15 +483,17 @@ def test_a_group_is_of_one_person(seed):
 
 def test_groups_are_dealt_the_same_for_every_attacker_and_every_time():
     z, beliefs = noisy(300, 1, seed=5)
-    same, again, _ = attack_rows([known(beliefs[:, 0])] * 3, z, images=(4,))
+    same, again, _ = attack_rows([known(beliefs[:, 0])] * 3, z, images_per_person=(4,))
     assert same == again
-    assert [same] == attack_rows([known(beliefs[:, 0])] * 3, z, images=(4,))[:1]
-    dealt = {attack_rows([known(beliefs[:, 0])], z, images=(4,), seed=seed)[0]["accuracy"] for seed in range(8)}
+    assert [same] == attack_rows([known(beliefs[:, 0])] * 3, z, images_per_person=(4,))[:1]
+    dealt = {
+        attack_rows([known(beliefs[:, 0])], z, images_per_person=(4,), seed=seed)[0]["accuracy"] for seed in range(8)
+    }
     assert len(dealt) > 1
 
 
 def test_more_images_than_anybody_has_give_no_row():
     z, beliefs = np.repeat(np.arange(PEOPLE), [9, 3, 2, 2]), noisy(16, 1, seed=6)[1][:, 0]
-    rows = attack_rows([known(beliefs)], z, images=(1, 3, 9, 10, 500))
+    rows = attack_rows([known(beliefs)], z, images_per_person=(1, 3, 9, 10, 500))
     assert [(row["m"], row["n"]) for row in rows] == [(1, 16), (3, 4), (9, 1)]
     assert [name in row for row in rows for name in INFORMATION] == [True] * 3 + [False] * 6

@@ -163,7 +163,7 @@ def test_the_same_inputs_give_the_same_bytes(root, tmp_path):
 def test_attackers_find_the_writer_where_nothing_is_changed_and_guess_where_all_is_lost(root, tmp_path):
     """A release that is the raw images is attacked as these are; one that is a single grey tells nothing."""
     rows = run(root, tmp_path, "pixelate", [1, SIZE])["accuracy"]
-    raw = assess(DATA, "writer", suite(AttackBudget(), seed=0, device="cpu"), images=(1, 3))
+    raw = assess(DATA, "writer", suite(AttackBudget(), seed=0, device="cpu"), images_per_person=(1, 3))
     measured = ["attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "information"]
     same = [row for row in rows if (row["setting"], row["task"]) == (1, "writer")]
     assert [[row.get(name) for name in measured] for row in same] == [
@@ -319,7 +319,7 @@ def test_on_images_that_hide_nothing_raw_knowledge_is_worth_as_much_as_on_raw_im
     write_runs(models, "raw", 1, {0: DATA.images})
     found = outsiders(models, tmp_path / "out.json", {"closed": 0.5, "raw": 1, "shuffled": 1})
     mine = [row for row in found if (row["method"], row["knowledge"]) == ("raw", "raw")]
-    raw = assess(DATA, "writer", suite(AttackBudget(), seed=0, device="cpu"), images=(1, 3))
+    raw = assess(DATA, "writer", suite(AttackBudget(), seed=0, device="cpu"), images_per_person=(1, 3))
     for row, expected in zip(mine, raw, strict=True):
         assert {name: row[name] for name in expected} == expected
     assert worst(mine) > 0.9

@@ -45,7 +45,7 @@ def judge(
         chosen = named(everybody, names)
         if chosen:
             images = images_per_person if task == release.private else (1,)
-            found = assess(release, task, chosen, permute=permute, images=images)
+            found = assess(release, task, chosen, permute=permute, images_per_person=images)
             rows += [row for row in found if len(chosen) > 1 or row["attacker"] in chosen]
     for task, reader in (readers or {}).items():
         rows.append(read(release, task, reader))

@@ -100,9 +100,9 @@ def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> 
     """The attackers on released images and, as controls, on raw images and on permuted labels."""
     private = data.provenance["private"]
     tried = {
-        "released": assess(released, private, attackers, images=GROUPS),
-        "raw": assess(data, private, attackers, images=GROUPS),
-        "permuted": assess(released, private, attackers, images=GROUPS, permute=seed),
+        "released": assess(released, private, attackers, images_per_person=GROUPS),
+        "raw": assess(data, private, attackers, images_per_person=GROUPS),
+        "permuted": assess(released, private, attackers, images_per_person=GROUPS, permute=seed),
     }
     names = ("m", "attacker", "n_train", "accuracy", "n")
     return [{"on": on, **{name: row[name] for name in names}} for on, rows in tried.items() for row in rows]

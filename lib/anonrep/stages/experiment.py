@@ -144,7 +144,9 @@ def attacked(
         attackers, private = suite(budget, seed=seed, device=device), task == tasks[0]
         if not (private and everyone):
             attackers = {name: attackers[name] for name in (FEW if private or everyone else PAPERS)}
-        found = assess(release, task, attackers, permute=seed if permute else None, images=images if private else (1,))
+        found = assess(
+            release, task, attackers, permute=seed if permute else None, images_per_person=images if private else (1,)
+        )
         rows += [{**key, "seed": seed, **row, "source": release.source} for row in found]
     return rows
 

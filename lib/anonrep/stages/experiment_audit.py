@@ -112,7 +112,7 @@ def assess_outsiders(
 
     def rows_of(attacks: list, variant: str, lam: float, seed: int, knowledge: str) -> list[dict]:
         key = {"dataset": data.provenance["dataset"], "method": variant, "setting": lam, "seed": seed, "task": task}
-        found = attack_rows(attacks, labels[test], images=images)
+        found = attack_rows(attacks, labels[test], images_per_person=images)
         return [{**key, "knowledge": knowledge, **row, "source": data.source} for row in found]
 
     def part(release: Dataset, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

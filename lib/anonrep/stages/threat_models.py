@@ -55,6 +55,6 @@ def assess_threat_models(
             found[knowledge] = attack(everyone[release.key["seed"]], *told, knowledge)
         for knowledge, attacks in found.items():
             key = {**release.key, "task": data.private, "knowledge": knowledge}
-            more = attack_rows(attacks, labels[test], images=images)
+            more = attack_rows(attacks, labels[test], images_per_person=images)
             rows += [{**key, **row, "source": data.source} for row in more]
     write_json(out, rows)
