@@ -4,16 +4,16 @@ import csv
 
 import numpy as np
 import pytest
+from anonrep.data.ferg_attributes import RECORDED, TABLE
+from anonrep.data.ferg_images import SYNTHETIC, shrink
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.ensemble import ExtraTreesRegressor
 
 from anonrep.data import ferg
-from anonrep.data.ferg_attributes import RECORDED, TABLE
 from anonrep.data.ferg_reader import CHARACTERS
 from anonrep.data.ferg_reader import EXPRESSIONS as READ
-from anonrep.data.ferg_images import SYNTHETIC, shrink
 from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.data.synthetic.faces.acting import EXPRESSIONS, MUSCLES
 from anonrep.data.synthetic.faces.cast import CAST, NOBODY

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from anonrep.data.ferg_attributes import TABLE
+from anonrep.data.ferg_images import SYNTHETIC
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,10 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from anonrep.data import ferg, ferg_images, ferg_reader, ferg_sources
 from anonrep.data.dataset import SPLITS, Dataset
-from anonrep.data.ferg_attributes import TABLE
-from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS
-from anonrep.data.ferg_images import SYNTHETIC
-from anonrep.data.ferg_reader import FergError, Frames, read
+from anonrep.data.ferg_reader import CHARACTERS, EXPRESSIONS, FergError, Frames, read
 from anonrep.data.synthetic import ferg as synthetic_ferg
 
 NUMBERS = (1, 7, 23, 456, 1746)  # one to four figures, as in the real data set
