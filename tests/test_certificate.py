@@ -94,7 +94,7 @@ def test_a_code_for_each_person_tells_all():
 def test_is_not_vacuous_for_a_release_that_tells_the_digit_alone():
     """Thirty writers, ten codes, a thousand images: chance is 3.3 %, the bounds are in reach of it."""
     codes, z = draw(np.outer(uniform(30), uniform(10)), 1000, np.random.default_rng(0))
-    one, several = certify(codes, z, p_z=uniform(30), p_k=uniform(10), images=(1, 5))
+    one, several = certify(codes, z, p_z=uniform(30), p_k=uniform(10), images_per_person=(1, 5))
     assert 0.08 < one["bound"] < 0.10
     assert one["information_bound"] < 0.12 < one["information"]  # the plug-in estimate, by its bias alone
     assert several["bound"] < 0.4
@@ -357,7 +357,7 @@ def test_names_of_codes_and_persons_do_not_matter(seed):
 def test_a_row_for_each_number_of_images():
     joint = CHANNELS["mixture"]
     codes, z = draw(joint, 300, np.random.default_rng(6))
-    rows = certify(codes, z, **references(joint), images=(1, 2, 5), delta=0.1)
+    rows = certify(codes, z, **references(joint), images_per_person=(1, 2, 5), delta=0.1)
     assert [(row["m"], row["delta"], row["n"]) for row in rows] == [(1, 0.1, 300), (2, 0.1, 300), (5, 0.1, 300)]
     assert rows[0]["bound"] == accuracy_bound(codes, z, 0.1)
     p_max = references(joint)["p_z"].max()

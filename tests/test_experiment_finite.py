@@ -239,7 +239,7 @@ def test_no_attacker_is_above_the_bound_and_counts_are_those_of_the_codebooks(ro
     bounds = {(row["codes"], row["seed"]): row["validation_bound"] for row in strict(folder / "codebooks.json")}
     for row in strict(certified / "certificate.json"):
         if row["m"] == 1:
-            assert row["worst_attacker"] <= row["bound"]
+            assert row["best_attacker"] <= row["bound"]
         used = {"k-means": 2, "medoids": 2, "substitution": row["codebook"]}
         if row["method"] == "finite":
             assert row["validation_bound"] == bounds[row["codebook"], row["seed"]]

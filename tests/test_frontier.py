@@ -12,14 +12,24 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.certificate import accuracy_bound, certify
 from anonrep.evaluation.contingency import smoothed
-from anonrep.evaluation.frontier import answer, choose, promise, release_rows, utility_rows, validation_bound
+from anonrep.evaluation.frontier import answer, certificate_rows, choose, promise, utility_rows, validation_bound
 from anonrep.evaluation.utility import utility_by_code
 
 PERSONS, DIGITS = 30, 10
 KEY = {"dataset": "toy", "method": "finite", "lam": 1.5, "codebook": 12}
 COLUMNS = [
-    *["dataset", "method", "lam", "codebook", "seed", "m", "delta", "bound", "worst_attacker", "attacker", "groups"],
-    *["utility", "naturalness", "used", "validation_bound", "information_bound", "information", "n", "source"],
+    *["dataset", "method", "lam", "codebook", "seed", "m", "delta", "bound", "best_attacker", "attacker", "groups"],
+    *[
+        "utility",
+        "naturalness",
+        "used",
+        "validation_bound",
+        "majority",
+        "information_bound",
+        "information",
+        "n",
+        "source",
+    ],
 ]
 
 
@@ -41,7 +51,7 @@ def people(n: int = 3000, persons: int = PERSONS, size: int = 4, seed: int = 0) 
         draw.permutation(np.arange(n) % persons),
         attributes,
         split,
-        {"source": "synthetic", "private": "writer"},
+        {"source": "synthetic", "private": "writer", "utility": "digit"},
     )
 
 
@@ -64,7 +74,8 @@ def channel(z: np.ndarray, k: int, leak: float, seed: int) -> np.ndarray:
 
 
 def rows_of(data: Dataset, release: Codebook, **more: object) -> list[dict]:
-    return release_rows(data, release, **{"reader": Reader(), "kept": "digit", "seed": 0, **KEY, **more})
+    key = {**KEY, "seed": more.pop("seed", 0)}
+    return certificate_rows(data, release, **{"reader": Reader(), "key": key, **more})
 
 
 DATA = people()
@@ -76,7 +87,7 @@ LEAKING = book(DATA.z, PERSONS)  # tells the person alone
 
 
 def test_a_row_for_each_number_of_images_with_exactly_its_columns():
-    rows = rows_of(DATA, INDEPENDENT, images=(1, 2, 5), delta=0.1)
+    rows = rows_of(DATA, INDEPENDENT, images_per_person=(1, 2, 5), delta=0.1)
     assert [set(row) for row in rows] == [set(COLUMNS)] * 3
     assert [(row["m"], row["delta"], row["seed"], row["n"]) for row in rows] == [(m, 0.1, 0, 500) for m in (1, 2, 5)]
     for row in rows:
@@ -90,16 +101,16 @@ def test_references_are_the_training_images_and_what_is_held_out_the_test_images
     release = book(channel(DATA.z, 12, 0.3, seed=1), 12)
     train, test = DATA.split == 0, DATA.split == 2
     references = {"p_z": smoothed(DATA.z[train], PERSONS), "p_k": smoothed(release.codes[train], 12)}
-    expected = certify(release.codes[test], DATA.z[test], **references, images=(1, 5), delta=0.05)
-    for row, certified in zip(rows_of(DATA, release, images=(1, 5)), expected, strict=True):
+    expected = certify(release.codes[test], DATA.z[test], **references, images_per_person=(1, 5), delta=0.05)
+    for row, certified in zip(rows_of(DATA, release, images_per_person=(1, 5)), expected, strict=True):
         assert {name: row[name] for name in certified} == certified
 
 
 def test_a_release_that_tells_the_digit_alone():
     one, five, twenty = rows_of(DATA, INDEPENDENT)
-    assert one["worst_attacker"] < 0.08  # chance is 3.3 %
-    assert one["worst_attacker"] <= one["bound"] < 0.15
-    assert five["worst_attacker"] <= five["bound"]
+    assert one["best_attacker"] < 0.08  # chance is 3.3 %
+    assert one["best_attacker"] <= one["bound"] < 0.15
+    assert five["best_attacker"] <= five["bound"]
     assert five["attacker"] == "table"
     assert five["groups"] == (np.bincount(DATA.z[DATA.split == 2]) // 5).sum()
     assert one["groups"] is None
@@ -111,7 +122,7 @@ def test_a_release_that_tells_the_digit_alone():
 def test_a_release_that_tells_the_person_alone():
     for row in rows_of(DATA, LEAKING):
         assert row["bound"] == 1
-        assert row["worst_attacker"] is None or row["worst_attacker"] == 1
+        assert row["best_attacker"] is None or row["best_attacker"] == 1
         assert row["utility"] < 0.2
         assert row["naturalness"] < 0.2
 
@@ -119,8 +130,8 @@ def test_a_release_that_tells_the_person_alone():
 def test_equal_pictures_do_not_fool_the_table():
     """Trees and neighbours see one picture, and the code is still what was released: the bound is for codes."""
     release = Codebook(np.zeros((PERSONS, 4, 4), np.uint8), DATA.z)
-    (row,) = rows_of(DATA, release, images=(1,))
-    assert (row["attacker"], row["worst_attacker"]) == ("table", 1)
+    (row,) = rows_of(DATA, release, images_per_person=(1,))
+    assert (row["attacker"], row["best_attacker"]) == ("table", 1)
 
 
 def test_the_best_of_three_attacks_one_image_and_the_table_alone_several():
@@ -128,7 +139,7 @@ def test_the_best_of_three_attacks_one_image_and_the_table_alone_several():
     best = set()
     for seed in range(3):
         data = people(600, seed=seed)
-        one, two = rows_of(data, book(channel(data.z, 40, 0.2, seed), 40), images=(1, 2))
+        one, two = rows_of(data, book(channel(data.z, 40, 0.2, seed), 40), images_per_person=(1, 2))
         best.add(one["attacker"])
         assert two["attacker"] == "table"
     assert best & {"trees", "neighbours"}
@@ -137,13 +148,13 @@ def test_the_best_of_three_attacks_one_image_and_the_table_alone_several():
 
 def test_pictures_that_show_another_digit_are_useful_and_not_natural():
     release = Codebook(np.roll(pictures(DIGITS), 1, axis=0), DATA.attributes["digit"])
-    (row,) = rows_of(DATA, release, images=(1,))
+    (row,) = rows_of(DATA, release, images_per_person=(1,))
     assert (row["utility"], row["naturalness"]) == (1, 0)
 
 
 def test_a_code_without_training_images_is_not_used():
     codes = np.where(DATA.split == 0, 0, 1 + DATA.attributes["digit"])
-    (row,) = rows_of(DATA, book(codes, 12), images=(1,))
+    (row,) = rows_of(DATA, book(codes, 12), images_per_person=(1,))
     assert row["used"] == 1
     blind = np.bincount(DATA.attributes["digit"][DATA.split == 0]).argmax()
     assert row["utility"] == np.mean(DATA.attributes["digit"][DATA.split == 2] == blind)
@@ -151,9 +162,9 @@ def test_a_code_without_training_images_is_not_used():
 
 def test_nobody_with_enough_images_leaves_the_bound_alone():
     most = int(np.bincount(DATA.z[DATA.split == 2]).max())
-    enough, too_many = rows_of(DATA, INDEPENDENT, images=(most, most + 1))
+    enough, too_many = rows_of(DATA, INDEPENDENT, images_per_person=(most, most + 1))
     assert enough["groups"] > 0
-    assert (too_many["worst_attacker"], too_many["attacker"], too_many["groups"]) == (None, None, 0)
+    assert (too_many["best_attacker"], too_many["attacker"], too_many["groups"]) == (None, None, 0)
     assert 0 < too_many["bound"] <= 1
 
 
@@ -162,15 +173,15 @@ def test_nobody_with_enough_images_leaves_the_bound_alone():
 def test_no_attacker_on_one_image_is_above_the_bound(k, leak, seed):
     """Whatever the channel, however few the images: it is arithmetic, not luck."""
     data = people(240, persons=6, seed=seed % 1000)
-    (row,) = rows_of(data, book(channel(data.z, k, leak, seed), k), images=(1,), seed=seed)
-    assert row["worst_attacker"] <= row["bound"]
+    (row,) = rows_of(data, book(channel(data.z, k, leak, seed), k), images_per_person=(1,), seed=seed)
+    assert row["best_attacker"] <= row["bound"]
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_deals_other_groups():
     release = book(channel(DATA.z, 12, 0.5, seed=2), 12)
-    first, again, other = (rows_of(DATA, release, images=(2,), seed=seed) for seed in (0, 0, 1))
+    first, again, other = (rows_of(DATA, release, images_per_person=(2,), seed=seed) for seed in (0, 0, 1))
     assert first == again
-    assert first[0]["worst_attacker"] != other[0]["worst_attacker"]
+    assert first[0]["best_attacker"] != other[0]["best_attacker"]
 
 
 def test_codes_of_other_images_are_an_error():
@@ -180,7 +191,7 @@ def test_codes_of_other_images_are_an_error():
 
 def test_kept_rows_are_those_by_code_with_their_key():
     key = {"method": "k-means", "lam": None, "codebook": DIGITS, "seed": 3}
-    rows = utility_rows(DATA, INDEPENDENT, ["digit", "slant"], **key)
+    rows = utility_rows(DATA, INDEPENDENT, ["digit", "slant"], key=key)
     plain = utility_by_code(DATA, INDEPENDENT.codes, ["digit", "slant"])
     assert rows == [key | row | {"source": "synthetic"} for row in plain]
     assert [row["score"] > 0.99 for row in rows] == [True, False]

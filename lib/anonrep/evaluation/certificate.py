@@ -15,6 +15,7 @@ Codes are integers in 0..K-1, persons integers in 0..|Z|-1, information is in na
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
@@ -89,7 +90,7 @@ def certify(
     *,
     p_z: np.ndarray,
     p_k: np.ndarray,
-    images: tuple[int, ...] = (1, 5, 20),
+    images_per_person: Sequence[int] = (1, 5, 20),
     delta: float = 0.05,
 ) -> list[dict]:
     """One row for each number m of images of one person: its bound is by counting for m = 1, by information for more.
@@ -101,5 +102,5 @@ def certify(
     d, p_max = information_bound(codes, z, p_z=p_z, p_k=p_k, delta=delta), float(np.max(p_z))
     shared = {"delta": delta, "information_bound": d, "information": plug_in_information(codes, z), "n": len(z)}
     one = accuracy_bound(codes, z, delta)
-    bounds = (one if m == 1 else max(one, group_bound(d, m, p_max)) for m in images)
-    return [{"m": m, "bound": bound, **shared} for m, bound in zip(images, bounds, strict=True)]
+    bounds = (one if m == 1 else max(one, group_bound(d, m, p_max)) for m in images_per_person)
+    return [{"m": m, "bound": bound, **shared} for m, bound in zip(images_per_person, bounds, strict=True)]

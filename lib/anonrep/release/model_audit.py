@@ -140,4 +140,4 @@ def _certificate(data: Dataset, codes: np.ndarray, k: int) -> list[dict]:
     """The rows of `certificate.certify` on test images; the reference distributions come from training images."""
     train, test = data.split == 0, data.split == 2
     references = {"p_z": smoothed(data.z[train], data.n_private), "p_k": smoothed(codes[train], k)}
-    return certify(codes[test], data.z[test], **references, images=GROUPS)
+    return certify(codes[test], data.z[test], **references, images_per_person=GROUPS)

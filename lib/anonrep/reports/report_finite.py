@@ -30,7 +30,7 @@ def point(certificate: pd.DataFrame, codes: int) -> float:
 def headline(certificate: pd.DataFrame, table: pd.DataFrame, codes: int, *, private: str, kept: str) -> str:
     """The finite release at its `point` in a few sentences. What is promised holds for the worst of the seeds.
 
-    `certificate`: rows of `frontier.release_rows`; `table`: `results.trade_off`, which knows the whole suite.
+    `certificate`: rows of `frontier.certificate_rows`; `table`: `results.trade_off`, which knows the whole suite.
     """
     lam = point(certificate, codes)
     mine = certificate[(certificate.method == "finite") & (certificate.lam == lam) & (certificate.codebook == codes)]

@@ -14,11 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.attackers import AttackBudget
-from anonrep.evaluation.certificate import clip_accuracy_bound
-from anonrep.evaluation.frontier import release_rows, utility_rows
+from anonrep.evaluation.frontier import certificate_rows, utility_rows
 from anonrep.evaluation.judge import judge
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
@@ -59,9 +57,10 @@ def assess_release(
                 rows["naturalness"].append({**release.key, **found, "source": data.source})
         if release.certified:
             key = {**release.key, "codes": release.codes}
-            rows["certificate"] += certificate(data, release.codebook, readers, assessment, key)
+            how = {"reader": readers[data.utility], "images_per_person": assessment["images_per_person"], "key": key}
+            rows["certificate"] += certificate_rows(data, release.codebook, **how)
             names = [name for name in assessment["attributes"] if name in data.attributes]
-            rows["utility"] += utility_rows(data, release.codebook, names, **key)
+            rows["utility"] += utility_rows(data, release.codebook, names, key=key)
     write_json(out, rows)
 
 
@@ -96,19 +95,6 @@ def attack_release(
         device=device,
         key={**release.key, "knowledge": "release"},
     )
-
-
-def certificate(data: Dataset, book: Codebook, readers: Readers, assessment: Mapping, key: Mapping) -> list[dict]:
-    """`frontier.release_rows`; where images are frames of clips also `clip_bound`, with clips as independent draws."""
-    images = tuple(assessment["images_per_person"])
-    how = {"reader": readers[data.utility], "kept": data.utility, "images": images}
-    rows, test = release_rows(data, book, **how, **key), data.split == 2
-    more = {"majority": float(np.bincount(data.z[test]).max() / test.sum())}
-    if "clip" in data.attributes:
-        clips = data.attributes["clip"][test]
-        more["clip_bound"] = clip_accuracy_bound(book.codes[test], data.z[test], clips)
-        more["clips"] = len(np.unique(clips))
-    return [row | more for row in rows]
 
 
 def _budget(assessment: Mapping, method: str) -> AttackBudget:

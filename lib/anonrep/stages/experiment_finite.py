@@ -13,7 +13,7 @@ import numpy as np
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.frontier import answer, choose, promise, release_rows, utility_rows, validation_bound
+from anonrep.evaluation.frontier import answer, certificate_rows, choose, promise, utility_rows, validation_bound
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.game import encode
 from anonrep.methods.code_encoder import decode_codewords, make_codebook, save_encoder
@@ -86,7 +86,7 @@ def certify_releases(
 
     certificate.json  the finite releases in the folder `models`, by themselves and with a second code; k-means codes
                       and medoids for each number of `codes`; substitution by each of the people `targets`, who stand as
-                      its seed (`frontier.release_rows`)
+                      its seed (`frontier.certificate_rows`)
     kept.json         the attributes that nobody trained for (`frontier.utility_rows`)
     """
     reader = NetworkAttacker().load(Path(controls) / "reader.safetensors")
@@ -96,8 +96,8 @@ def certify_releases(
     releases = [*_learned(data, models, lambdas, start), *_baselines(data, codes, targets, start)]
     for key, codebook in releases:
         key = {"dataset": data.provenance["dataset"], **key}
-        certificate += release_rows(data, codebook, reader=reader, kept=kept, **key)
-        attributes += utility_rows(data, codebook, names, **key)
+        certificate += certificate_rows(data, codebook, reader=reader, key=key)
+        attributes += utility_rows(data, codebook, names, key=key)
     write_json(Path(out) / "certificate.json", certificate)
     write_json(Path(out) / "kept.json", attributes)
 
