@@ -45,6 +45,7 @@ def one_of(value: object, known: Collection) -> str:
     """The known names, and the one that was probably meant."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(value)[:60], names, n=1)
+    names = [name[:60] for name in names[:20]] + ["..."] * (len(names) > 20)
     return f"{'one of ' * (len(names) > 1)}{', '.join(names)}" + (f" (did you mean {near[0]}?)" if near else "")
 
 

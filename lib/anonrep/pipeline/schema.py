@@ -1,190 +1,329 @@
 """What params.yaml may hold, asked before any work: every problem at once, by its key, with what is allowed there.
 
-    python -m anonrep.pipeline.schema
-
-A new section is an entry in `_schema`. What a dataclass holds is asked of the dataclass itself, so that its names,
-types and ranges stand in one place; a field of it that the file leaves out has its default.
+What a dataclass holds is asked of the dataclass itself, so that its names, types and ranges stand in one place; a field
+of it that the file leaves out has its default.
 """
 
-import argparse
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Any
 
-from anonrep.data import ferg, pendigits
-from anonrep.data.ferg import SPLIT_WAYS
-from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS
-from anonrep.data.pendigits import PENS
-from anonrep.evaluation.attackers import AttackBudget
-from anonrep.game import DEPARTURES, GameConfig
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from anonrep.evaluation.attackers import AttackBudget, suite
+from anonrep.game import GameConfig
 from anonrep.methods import perturbations
 from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.methods.finite import FiniteConfig
-from anonrep.pipeline.checks import (
-    NAME,
-    Check,
-    choice,
-    config,
-    field,
-    group,
-    holding,
-    rule,
-    several,
-    text,
-    whole,
-    wrong,
-)
-from anonrep.pipeline.parameters import ParameterError, read
-from anonrep.reports.elements import STOPS
-from anonrep.utils.project import root
+from anonrep.pipeline.parameters import FILE, SHORT, ParameterError, one_of, read
 
-FILE = "params.yaml"
-WRITERS = 30  # of Pen-digits, and of the synthetic digits
-share = rule(lambda value: type(value) in (int, float) and 0 < value < 1, "a number between 0 and 1")
-lam = rule(
-    lambda value: type(value) in (int, float) and 0 <= value < 1e6 and f"{value:g}" == str(value),
-    "a number from 0, of at most six figures and written like 0, 0.5 or 2 (not 2.0): files are named after it",
-)
-writer = whole(0, WRITERS - 1)
-parts = rule(
-    lambda value: (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(type(part) is int and part > 0 for part in value)
-        and 100 * min(value) >= sum(value)
-    ),
-    "three whole numbers (train, validation, test), none less than a hundredth of their sum",
-)
-BASELINES = {  # what the settings of each mean: params.yaml, `audit`
-    **dict.fromkeys([*OBJECTIVES, "gaussian_noise", "gaussian_blur"], several(lam)),
-    "pixelate": several(whole(1)),
-    "without_identity": several(writer),
-    "leace": several(rule(lambda value: value is None, "null")),
-    "k_same": several(whole(1, WRITERS)),
-    "substitution": several(writer),
+EXPECTED = {  # pydantic's types of errors in our words
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "dict_type": "a group",
+    "model_type": "a group",
+    "model_attributes_type": "a group",
+    "none_required": "null",
+    "invalid_key": "a text for a key",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than": "less than {lt:g}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of {max_length}",
 }
+Find = Callable[[ValidationInfo], Collection]
+
+
+def problem(key: tuple, value: object, words: str) -> InitErrorDetails:
+    """One line of the answer."""
+    return InitErrorDetails(type=PydanticCustomError("ours", words), loc=key, input=value)
+
+
+def expected(value: object, words: str) -> str:
+    """How the line of a wrong value goes on."""
+    return f"is {'empty' if value is None else SHORT.repr(value)}; expected {words}"
+
+
+def rule(allows: Callable[[Any], bool], words: str) -> AfterValidator:
+    """Values for which `allows` is true; `words` say so."""
+
+    def check(value: Any) -> Any:
+        if not allows(value):
+            raise PydanticCustomError("ours", expected(value, words))
+        return value
+
+    return AfterValidator(check)
+
+
+def named(find: Find) -> AfterValidator:
+    """One of the names that `find` gives, e.g. those in another section of the file (`context`), if there are any."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if (known := find(info)) and value not in known:
+            raise PydanticCustomError("ours", expected(value, one_of(value, known)))
+        return value
+
+    return AfterValidator(check)
+
+
+def of(kind: type, *without: str) -> Any:
+    """A group with some fields of a dataclass, each tried with the others at their defaults."""
+    names = [part.name for part in fields(kind) if part.name not in without]
+
+    def check(values: dict) -> dict:
+        found = []
+        for name, value in values.items():
+            if name not in names:
+                found.append(problem((str(name),), value, f"is unknown; expected {one_of(name, names)}"))
+                continue
+            try:
+                kind(**{name: value})
+            except (TypeError, ValueError) as error:
+                found.append(problem((name,), value, expected(value, str(error).rpartition("; expected ")[2])))
+        if found:
+            raise ValidationError.from_exception_data(kind.__name__, found)
+        return values
+
+    return Annotated[dict[Any, Any], AfterValidator(check)]
+
+
+class Group(BaseModel):
+    """A group with these keys and no others. Its errors come in our words."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_our_words(cls, value: Any, handler: Callable) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            lines = [problem(one["loc"], one["input"], cls._words(one)) for one in error.errors(include_url=False)]
+            raise ValidationError.from_exception_data(cls.__name__, lines) from error
+
+    @classmethod
+    def _words(cls, error: Mapping) -> str:
+        kind, value = error["type"], error["input"]
+        if kind == "missing":
+            return "is missing"
+        if kind == "extra_forbidden":
+            return f"is unknown; expected {one_of(error['loc'][-1], cls.model_fields)}"
+        if kind in ("model_type", "model_attributes_type") and not error["loc"]:
+            return expected(value, f"a group of {', '.join(cls.model_fields)}")
+        words = EXPECTED.get(kind)
+        return expected(value, words.format(**error.get("ctx", {}))) if words else error["msg"]
+
+
+def _distinct(values: list) -> bool:
+    return all(value not in values[:place] for place, value in enumerate(values))
+
+
+Name = Annotated[
+    str,
+    rule(
+        re.compile(r"[A-Za-z0-9][\w-]{0,59}", re.ASCII).fullmatch,
+        "letters, digits, _ and - (files and stages bear this name, and DVC takes a dot for a group)",
+    ),
+]
+Whole, Positive = Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Lam = Annotated[
+    Any,
+    rule(
+        lambda value: type(value) in (int, float) and 0 <= value < 1e6 and f"{value:g}" == str(value),
+        "a number from 0, of at most six figures and written like 0, 0.5 or 2 (not 2.0)",
+    ),
+]
+SOME, EACH_ONCE = Field(min_length=1), rule(_distinct, "each value once")
+RISING = rule(lambda values: values == sorted(values), "the smallest first")
+BASELINES = {  # what the values of each are
+    **dict.fromkeys([*perturbations.METHODS, *OBJECTIVES], Lam),
+    **dict.fromkeys(["pixelate", "k_same", "k-means", "medoids"], Positive),
+    **dict.fromkeys(["without_identity", "substitution", "substitution codebook"], Whole),
+    "leace": None,
+}
+
+
+def _attackers(names: Any) -> Any:
+    """Names of attackers in a list, or "all"."""
+    known = suite(AttackBudget(), seed=0)
+    wrong = [name for name in names if name not in known] if isinstance(names, list) else [names]
+    if wrong and names != "all":
+        raise PydanticCustomError("ours", expected(names, f"all, or a list of {one_of(wrong[0], known)}"))
+    return names
+
+
+Names = Annotated[Any, AfterValidator(_attackers)]
+
+
+class Plan(Group):
+    private: Names
+    utility: Names
+
+
+def _plan(plan: Any) -> Any:
+    """Who attacks releases of a method: "again" is the plan of that name, a list is for side attributes."""
+    if isinstance(plan, list):
+        return _attackers(plan)
+    return plan if plan == "again" else Plan.model_validate(plan)
+
+
+class Assessment(Group):
+    budget: of(AttackBudget)
+    budgets: dict[str, of(AttackBudget)]
+    attackers: Annotated[
+        dict[str, Annotated[Any, AfterValidator(_plan)]], rule(lambda plans: "default" in plans, "default among them")
+    ]
+    sides: list[str]
+    readers: list[str]
+    naturalness: bool
+    seeds: Annotated[list[Whole], SOME, EACH_ONCE]
+    images_per_person: Annotated[
+        list[Positive], SOME, EACH_ONCE, RISING, rule(lambda values: 1 in values, "1 among them: tables begin with it")
+    ]
+    attributes: list[str]
+
+
+class Empty(Group):
+    pass
+
+
+class Finite(Group):
+    codes: Annotated[list[Annotated[int, Field(ge=2)]], SOME, EACH_ONCE]
+    config: of(FiniteConfig, "codes")  # it has them from the list
+
+
+class Methods(Group):
+    game: Empty = None
+    finite: Finite = None
+    baseline: of(AdversaryConfig) = None
+
+
+class DataSet(Group):
+    splits: Annotated[list[Name], SOME, EACH_ONCE]
+    page: Name
+    build: dict[str, Any]
+    controls: Annotated[list[Annotated[str, named(lambda info: ["permuted", "constant"])]], EACH_ONCE]
+    assessment: Assessment
+    threat_models: Annotated[list[Annotated[str, named(lambda info: info.context["releases"])]], EACH_ONCE]
+    methods: Methods
+
+
+def _data(info: ValidationInfo) -> dict:
+    """The data set that a game or a release names, as far as it is there."""
+    found = info.context["datasets"].get(info.data.get("data"))
+    return found if isinstance(found, dict) else {}
+
+
+def _names(part: object) -> Collection:
+    """The names in a list or a group."""
+    return [name for name in part if isinstance(name, str)] if isinstance(part, list | dict) else []
+
+
+Data = Annotated[str, named(lambda info: info.context["datasets"])]
+Split = Annotated[str, named(lambda info: _names(_data(info).get("splits")))]
+
+
+class Game(Group):
+    data: Data
+    split: Split
+    variant: Name
+    seeds: Annotated[list[Whole], SOME, EACH_ONCE]
+    config: of(GameConfig)
+
+
+class GameOptions(Group):
+    lam: Lam
+    target: Whole = None
+    title: Name = None
+    changes: of(GameConfig) = None
+
+
+class FiniteOptions(Group):
+    lam: Lam
+    targets: Annotated[list[Whole], SOME, EACH_ONCE] = None
+
+
+class BaselineOptions(Group):
+    name: Annotated[str, named(lambda info: BASELINES)]
+    values: Annotated[list[Any], SOME, EACH_ONCE]
+
+    @field_validator("values")
+    @classmethod
+    def _of_their_kind(cls, values: list, info: ValidationInfo) -> list:
+        kind = BASELINES.get(info.data.get("name"), Any)
+        return TypeAdapter(list[kind], config=Group.model_config).validate_python(values)
+
+
+OPTIONS = {"game": GameOptions, "finite": FiniteOptions, "baseline": BaselineOptions}
+
+
+class Release(Group):
+    data: Data
+    split: Split
+    start: Annotated[str, named(lambda info: info.context["games"])]
+    method: Annotated[str, named(lambda info: _names(_data(info).get("methods")))]
+    options: Any
+
+    @field_validator("start")
+    @classmethod
+    def _on_the_same_data(cls, start: str, info: ValidationInfo) -> str:
+        game, here = info.context["games"][start], {name: info.data.get(name) for name in ("data", "split")}
+        if isinstance(game, dict) and None not in here.values() and not here.items() <= game.items():
+            raise PydanticCustomError("ours", expected(start, f"a game of data {here['data']}, split {here['split']}"))
+        return start
+
+    @field_validator("options")
+    @classmethod
+    def _of_the_method(cls, options: Any, info: ValidationInfo) -> Any:
+        kind = OPTIONS.get(info.data.get("method"))
+        return kind.model_validate(options, context=info.context) if kind else options
+
+
+class Parameters(Group):
+    setting: Annotated[str, rule(re.compile(r"[A-Za-z][\w-]*").fullmatch, "a word")]
+    device: Annotated[str, rule(re.compile(r"auto|cpu|mps|cuda(:\d+)?").fullmatch, "auto, cpu, mps, cuda or cuda:N")]
+    target_accuracy: Annotated[list[Share], SOME, EACH_ONCE, RISING]
+    datasets: dict[Name, DataSet]
+    games: dict[Name, Game]
+    releases: dict[Name, Release]
 
 
 def check(params: object, where: object = "the parameters") -> None:
     """Raise ParameterError with all that is wrong in the parameters; `where` they come from is for the message."""
-    if problems := list(group(_schema(params))("", params)):
-        raise ParameterError(problems, where)
+    sections = {name: params.get(name) if isinstance(params, dict) else None for name in Parameters.model_fields}
+    context = {name: part if isinstance(part, dict) else {} for name, part in sections.items()}
+    try:
+        Parameters.model_validate(params, context=context)
+    except ValidationError as error:
+        lines = [f"{dotted(one['loc'])} {one['msg']}" for one in error.errors(include_url=False)]
+        raise ParameterError(lines, where) from None
 
 
-def _schema(params: object) -> dict[str, Check]:
-    """A check a section; where one section names things of another, what it may name is looked up there."""
-    points = dict.fromkeys(_at(params, "names"), choice(_at(params, "lambdas")))
-    # The pipeline's commands and files bear their names.
-    played = [name for name in _at(params, "variants") if name != "finite" and NAME.fullmatch(str(name))]
-    game = {"seeds": several(whole()), "assessment": config(AttackBudget), "game": _game}
-    finite = {
-        "codes": several(field(FiniteConfig, "codes")),
-        "assessment": config(AttackBudget),
-        "config": config(FiniteConfig, leave_out="codes"),  # it has them from the list above
-    }
-    return {
-        "setting": text(r"[A-Za-z][\w-]*", "a word"),
-        "device": text(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N"),
-        "data": group(
-            {
-                "source": choice(get_args(pendigits.Options.__annotations__["source"])),
-                "size": whole(7, 500),  # SSIM looks at seven pixels a side; the tablet has 500 units
-                "frame": choice(PENS),
-                "split": parts,
-                "seed": whole(),
-                "synthetic_digits_per_writer": whole(10),
-            }
-        ),
-        "tasks": choice([["writer", "digit"]]),
-        "lambdas": several(lam, most=STOPS, rising=True),  # each is a stop of the reports' sliders
-        "names": several(choice([*_at(params, "games"), "finite"])),
-        "games": holding(
-            holding(several(choice(played)), "stabilised", "`finite` and the baselines begin with its phase (i)"),
-            "faithful",
-            "Fig. 2 and the reports show it",
-        ),
-        # dvc.yaml names these two; whatever else is there is a game of somebody's own
-        "variants": group(dict.fromkeys(["stabilised", *played], group(game)) | {"finite": group(finite)}),
-        "baselines": group({"codes": several(whole(1)), "targets": several(writer)}),
-        "asked": several(share, rising=True),
-        "held": holding(several(whole(1), rising=True), 1, "Fig. 2 is about one image"),
-        "audit": group(
-            {
-                "points": group(points, required=False),
-                "methods": several(choice([*perturbations.METHODS, *OBJECTIVES])),
-                "settings": group(BASELINES, required=_at(params, "audit", "methods")),
-                "game": config(AdversaryConfig),
-            }
-        ),
-        "ferg": group(
-            {
-                "data": group(
-                    {
-                        "source": choice(get_args(ferg.Options.__annotations__["source"])),
-                        "size": whole(15, 256),  # three cells of edges a side; the real images have 256
-                        "images": whole(COUNTS.size),
-                        "artificial": whole(len(EXPRESSIONS)),
-                        "split_sizes": parts,
-                        "seed": whole(),
-                        "run": whole(1),
-                        "gap": whole(),
-                    }
-                ),
-                "splits": several(choice(SPLIT_WAYS)),
-                "targets": several(whole(0, len(CHARACTERS))),
-                "seeds": several(whole()),
-                "lam": lam,
-                "game": _game,
-                "standard": _game,
-                "finite": group({"lam": lam, "config": config(FiniteConfig)}),
-                "assessment": config(AttackBudget),
-            }
-        ),
-        "ablation": group(
-            {
-                "lam": choice(_at(params, "lambdas")),  # the table's first row is the grid's own run
-                "seeds": several(choice(_at(params, "variants", "stabilised", "seeds"))),
-                "without": several(choice(DEPARTURES)),
-            }
-        ),
-        "assessment": config(AttackBudget),
-    }
-
-
-def _game(key: str, value: object) -> Iterator[str]:
-    """Fields of `GameConfig`; networks without a channel, which it lets pass, are none."""
-    yield from config(GameConfig)(key, value)
-    for name in ("channels", "adversary_channels"):
-        if isinstance(value, dict) and value.get(name) == 0:
-            yield wrong(f"{key}.{name}", 0, "at least 1")
-
-
-def _at(params: object, *path: str) -> list:
-    """The names in the group, or the words and numbers in the list, at a path; empty where neither is there."""
-    for key in path:
-        params = params.get(key) if isinstance(params, dict) else None
-    return [part for part in params if type(part) in (str, int, float)] if isinstance(params, (dict, list)) else []
+def dotted(place: tuple) -> str:
+    """A place as a dotted key."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place if part != "[key]"]
+    return "".join(parts).removeprefix(".") or "the file"
 
 
 def check_file(folder: Path) -> None:
     """Check the parameters of a project."""
     check(read(folder / FILE), folder / FILE)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m anonrep.pipeline.schema", description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, help=f"a file to check; without one, the project's {FILE}")
-    options = parser.parse_args(arguments)
-    try:
-        path = options.file or root() / FILE
-        check(read(path), path)
-    except ParameterError as error:
-        sys.exit(str(error))
-    except (OSError, ValueError) as error:
-        sys.exit(f"{parser.prog}: {error}")
-
-
-if __name__ == "__main__":
-    main()
