@@ -1,9 +1,13 @@
 """A working copy: settings merge strictly, and a second run keeps what was computed."""
 
+import copy
+
 import pytest
-import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anonrep.pipeline import workspace
+from anonrep.pipeline.parameters import ParameterError, dumped, parse
 from anonrep.utils.files import CannotWrite
 
 
@@ -23,40 +27,49 @@ def project(tmp_path):
     return here
 
 
-def test_dicts_merge_and_the_rest_replaces():
-    base = {"grid": [0, 1], "train": {"epochs": 9, "rate": 0.1}}
-    assert workspace.merged(base, {"grid": [1], "train": {"epochs": 1}}) == {
+BASE = {"grid": [0, 1], "train": {"epochs": 9, "rate": 0.1}, "games": {"a": {"lam": 1}, "b": {"lam": 2}}}
+
+
+def test_groups_merge_the_rest_replaces_and_keep_selects():
+    before = copy.deepcopy(BASE)
+    assert workspace.at_setting(BASE, {}) == BASE
+    setting = {"keep": {"games": ["b"]}, "grid": [1], "train": {"epochs": 1}, "games": {"b": {"lam": 3}}}
+    assert workspace.at_setting(BASE, setting) == {
         "grid": [1],
         "train": {"epochs": 1, "rate": 0.1},
+        "games": {"b": {"lam": 3}},
     }
-    assert base["train"]["epochs"] == 9
+    assert before == BASE
 
 
 @pytest.mark.parametrize(
-    ("over", "message"),
+    ("setting", "message"),
     [
-        ({"train": {"epoch": 1}}, "train.epoch is not in params.yaml"),
-        ({"lambdas": []}, "lambdas is not"),
+        ({"train": {"epoch": 1}}, r"train\.epoch is unknown; .*did you mean epochs?"),
+        ({"lambdas": []}, "lambdas is unknown; expected one of grid"),
         ({"train": 3}, "train is a group"),
         ({"grid": {"a": 1}}, "grid is a group"),
+        ({"keep": {"games": ["c"]}}, r"keep\.games names c; expected one of a, b"),
+        ({"keep": {"game": ["a"]}}, "game is missing; expected one of grid, train, games"),
+        ({"keep": {"games": ["a"]}, "games": {"b": {"lam": 1}}}, r"games\.b is unknown; expected a"),
     ],
 )
-def test_a_key_that_does_not_fit_is_named(over, message):
-    with pytest.raises(ValueError, match=message):
-        workspace.merged({"grid": [0, 1], "train": {"epochs": 9, "rate": 0.1}}, over)
+def test_a_key_that_does_not_fit_is_named(setting, message):
+    with pytest.raises(ParameterError, match=message):
+        workspace.at_setting(BASE, setting)
+
+
+LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="ascii"))
+
+
+@given(st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab1"), inner)))
+def test_what_a_working_copy_gets_is_what_was_merged(value):
+    assert parse(dumped(value)) == value
 
 
 def test_an_unknown_setting_is_answered_with_those_there_are(project):
     with pytest.raises(FileNotFoundError, match="no setting 'quik'; there are quick"):
         workspace.make(project, "quik", project / "build/quick")
-
-
-def test_what_a_kill_left_of_dvc_is_made_anew(project):
-    folder = project / "build/quick"
-    (folder / ".dvc/tmp").mkdir(parents=True)
-    (folder / ".dvc/config").write_text("[core]\n    no_scm = True\n")
-    workspace.make(project, "quick", folder)
-    assert "autostage = false" in (folder / ".dvc/config").read_text()
 
 
 def test_a_full_disk_leaves_the_earlier_copy_and_is_named(project, monkeypatch, capsys):
@@ -75,45 +88,45 @@ def test_a_full_disk_leaves_the_earlier_copy_and_is_named(project, monkeypatch, 
 
 
 def test_a_second_run_updates_and_keeps_the_cache(project):
-    copy = project / "build/quick"
-    workspace.make(project, "quick", copy)
-    assert yaml.safe_load((copy / "params.yaml").read_text()) == {
+    folder = project / "build/quick"
+    workspace.make(project, "quick", folder)
+    assert parse((folder / "params.yaml").read_text()) == {
         "setting": "quick",
         "grid": [1],
         "train": {"epochs": 1, "rate": 0.1},
     }
-    assert (copy / "data/raw/pendigits/README.md").read_text() == "put it here\n"
-    assert (copy / "data/raw").is_symlink()
-    assert "analytics = false" in (copy / ".dvc/config").read_text()
-    assert (copy / ".dvcignore").read_text() == ".*\n"
+    assert (folder / "data/raw/pendigits/README.md").read_text() == "put it here\n"
+    assert (folder / "data/raw").is_symlink()
+    assert "analytics = false" in (folder / ".dvc/config").read_text()
+    assert (folder / ".dvcignore").read_text() == ".*\n"
 
-    (copy / ".dvc/cache").mkdir()
-    (copy / ".dvc/cache/kept").write_text("computed")
-    (copy / "dvc.lock").write_text("kept")
-    unchanged = (copy / "lib/b.py").stat().st_mtime_ns
+    (folder / ".dvc/cache").mkdir()
+    (folder / ".dvc/cache/kept").write_text("computed")
+    (folder / "dvc.lock").write_text("kept")
+    unchanged = (folder / "lib/b.py").stat().st_mtime_ns
     (project / "lib/a.py").write_text("a = 2\n")
     (project / "lib/c.py").write_text("c = 1\n")
-    workspace.make(project, "quick", copy)
-    assert (copy / "lib/a.py").read_text() == "a = 2\n"
-    assert (copy / "lib/b.py").stat().st_mtime_ns == unchanged
-    assert (copy / "lib/c.py").exists()
-    assert (copy / ".dvc/cache/kept").read_text() == "computed"
-    assert (copy / "dvc.lock").read_text() == "kept"
+    workspace.make(project, "quick", folder)
+    assert (folder / "lib/a.py").read_text() == "a = 2\n"
+    assert (folder / "lib/b.py").stat().st_mtime_ns == unchanged
+    assert (folder / "lib/c.py").exists()
+    assert (folder / ".dvc/cache/kept").read_text() == "computed"
+    assert (folder / "dvc.lock").read_text() == "kept"
 
     (project / "lib/c.py").unlink()
-    workspace.make(project, "quick", copy)
-    assert not (copy / "lib/c.py").exists()
+    workspace.make(project, "quick", folder)
+    assert not (folder / "lib/c.py").exists()
 
 
 def test_what_somebody_put_beside_the_notebooks_stays(project, tmp_path):
     (project / "notebooks/explore.ipynb").write_text("{}")
     (tmp_path / "elsewhere").mkdir()
-    copy = project / "build/quick"
-    workspace.make(project, "quick", copy)
-    (copy / "notebooks/mine.ipynb").write_text("mine")
+    folder = project / "build/quick"
+    workspace.make(project, "quick", folder)
+    (folder / "notebooks/mine.ipynb").write_text("mine")
     for place in ("notebooks", "lib"):
-        (copy / place / "link").symlink_to(tmp_path / "elsewhere")
-    workspace.make(project, "quick", copy)
-    assert sorted(path.name for path in (copy / "notebooks").iterdir()) == ["explore.ipynb", "link", "mine.ipynb"]
-    assert not (copy / "lib/link").exists()
+        (folder / place / "link").symlink_to(tmp_path / "elsewhere")
+    workspace.make(project, "quick", folder)
+    assert sorted(path.name for path in (folder / "notebooks").iterdir()) == ["explore.ipynb", "link", "mine.ipynb"]
+    assert not (folder / "lib/link").exists()
     assert (tmp_path / "elsewhere").is_dir()

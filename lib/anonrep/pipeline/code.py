@@ -20,7 +20,7 @@ from pathlib import Path
 
 from anonrep.pipeline.notebook import COPIES, cleaned
 from anonrep.pipeline.parameters import cell_text
-from anonrep.utils.files import write_text
+from anonrep.utils.files import write_changed
 from anonrep.utils.project import root
 
 SOURCES, CODE = Path("notebooks/stages"), Path("build/code")
@@ -133,8 +133,7 @@ def write(folder: Path) -> None:
     reports = [module for module in library.paths if f"{module}.".startswith(f"{REPORTS}.")]
     files[folder / CODE / "reports.py"] = library.text(library.closure(reports))
     for path, text in files.items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
+        write_changed(path, text)
     for place in (COPIES, CODE):
         for path in (folder / place).iterdir() if (folder / place).is_dir() else ():
             if path not in files:

@@ -4,6 +4,7 @@ import ast
 import difflib
 import reprlib
 from collections.abc import Collection, Iterator
+from io import StringIO
 from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
@@ -41,12 +42,21 @@ def parse(text: str) -> object:
         raise ParameterError([f"{at}not readable as YAML: {' '.join(what.split())}"]) from error
 
 
+def dumped(value: object) -> str:
+    """A YAML text that `parse` reads as the value."""
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = False, False, 120
+    yaml.representer.ignore_aliases = lambda *_: True
+    yaml.dump(value, text)
+    return text.getvalue()
+
+
 def one_of(value: object, known: Collection) -> str:
-    """The known names, and the one that was probably meant."""
-    names = [str(name) for name in known]
+    """The known names, the first twenty of many, and the one that was probably meant."""
+    names = [name if name.isprintable() else repr(name) for name in (str(name)[:60] for name in known)]
     near = difflib.get_close_matches(str(value)[:60], names, n=1)
-    names = [name[:60] for name in names[:20]] + ["..."] * (len(names) > 20)
-    return f"{'one of ' * (len(names) > 1)}{', '.join(names)}" + (f" (did you mean {near[0]}?)" if near else "")
+    said = ", ".join([*names[:20], *["..."] * (len(names) > 20)])
+    return f"{'one of ' * (len(names) > 1)}{said}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def group(params: object, dotted: str) -> dict:

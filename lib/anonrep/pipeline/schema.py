@@ -164,7 +164,7 @@ BASELINES = {  # what the values of each are
 
 def _attackers(names: Any) -> Any:
     """Names of attackers in a list, or "all"."""
-    known = suite(AttackBudget(), seed=0)
+    known = list(suite(AttackBudget(), seed=0))
     wrong = [name for name in names if name not in known] if isinstance(names, list) else [names]
     if wrong and names != "all":
         raise PydanticCustomError("ours", expected(names, f"all, or a list of {one_of(wrong[0], known)}"))
@@ -286,7 +286,8 @@ class Release(Group):
     @field_validator("start")
     @classmethod
     def _on_the_same_data(cls, start: str, info: ValidationInfo) -> str:
-        game, here = info.context["games"][start], {name: info.data.get(name) for name in ("data", "split")}
+        game = info.context["games"].get(start)
+        here = {name: info.data.get(name) for name in ("data", "split")}
         if isinstance(game, dict) and None not in here.values() and not here.items() <= game.items():
             raise PydanticCustomError("ours", expected(start, f"a game of data {here['data']}, split {here['split']}"))
         return start
@@ -320,7 +321,8 @@ def check(params: object, where: object = "the parameters") -> None:
 
 def dotted(place: tuple) -> str:
     """A place as a dotted key."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place if part != "[key]"]
+    keys = [part if isinstance(part, int) or re.fullmatch(r"[\w-]+", part) else SHORT.repr(part) for part in place]
+    parts = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys if key != "'[key]'"]
     return "".join(parts).removeprefix(".") or "the file"
 
 

@@ -9,35 +9,45 @@ import argparse
 import filecmp
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
-from anonrep.pipeline.parameters import read
-from anonrep.utils.files import write_bytes, write_text
+from anonrep.pipeline.parameters import FILE, ParameterError, dumped, group, one_of, read
+from anonrep.utils.files import write_bytes, write_changed
 from anonrep.utils.project import root
 
-COPIED = ("dvc.yaml", ".dvcignore", "lib", "notebooks")
+COPIED = ("dvc.yaml", ".dvcignore", "lib", "notebooks", "notebooks/stages")
 LINKED = "data/raw"  # what somebody put there is found from every working copy
-OPTIONS = ("analytics", "autostage")  # of DVC that are off
+DVC = "[core]\n    no_scm = true\n    analytics = false\n    autostage = false\n"
 PASSING = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
 
 
-def merged(base: dict, over: dict, path: str = "") -> dict:
-    """`base` with the values of `over`: dicts merge, lists and scalars replace.
+def at_setting(base: dict, setting: dict) -> dict:
+    """The parameters `base` with the values of a setting; its section `keep` names the entries of a group that stay.
 
-    Raises ValueError for a key that `base` does not have, or that is a dict in one and a value in the other.
+    Raises ParameterError for a key that `base` does not have, and where a value stands for a group.
     """
+    if not isinstance(base, dict) or not isinstance(setting, dict):
+        raise ParameterError([f"{FILE} or the setting is no group of parameters"])
+    kept = dict(base)
+    for name, names in setting.get("keep", {}).items():
+        entries = group(base, name)
+        if unknown := [one for one in names if one not in entries]:
+            raise ParameterError([f"keep.{name} names {unknown[0]}; expected {one_of(unknown[0], entries)}"])
+        kept[name] = {one: entries[one] for one in names}
+    return _merged(kept, {key: value for key, value in setting.items() if key != "keep"})
+
+
+def _merged(base: dict, over: dict, above: str = "") -> dict:
+    """Groups merge, lists and single values replace. (OmegaConf's merge lets a value take the place of a group.)"""
     result = dict(base)
     for key, value in over.items():
-        name = f"{path}{key}"
+        name = f"{above}{key}"
         if key not in base:
-            raise ValueError(f"{name} is not in params.yaml, which has {', '.join(path + str(k) for k in base)}")
+            raise ParameterError([f"{name} is unknown; expected {one_of(key, base)}"])
         if isinstance(base[key], dict) != isinstance(value, dict):
-            raise ValueError(f"{name} is a group in one of params.yaml and the setting, and a value in the other")
-        result[key] = merged(base[key], value, f"{name}.") if isinstance(value, dict) else value
+            raise ParameterError([f"{name} is a group in one of {FILE} and the setting, and a value in the other"])
+        result[key] = _merged(base[key], value, f"{name}.") if isinstance(value, dict) else value
     return result
 
 
@@ -47,18 +57,15 @@ def make(project: Path, setting: str, folder: Path) -> None:
     if not source.is_file():
         known = sorted(path.stem for path in source.parent.glob("*.yaml"))
         raise FileNotFoundError(f"there is no setting {setting!r}; there are {', '.join(known) or 'none'}")
-    params = merged(read(project / "params.yaml") or {}, read(source) or {})
+    try:
+        params = at_setting(read(project / FILE), read(source))
+    except ParameterError as error:
+        raise ParameterError(error.problems, source) from error
     folder.mkdir(parents=True, exist_ok=True)
-    _write_changed(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
+    write_changed(folder / FILE, dumped(params))
     _link(project / LINKED, folder / LINKED)
-    config = folder / ".dvc/config"
-    if not (config.exists() and OPTIONS[-1] in config.read_text(encoding="utf-8")):  # a kill may have left half of it
-        dvc = [sys.executable, "-m", "dvc"]
-        quiet = {"cwd": folder, "check": True, "env": {**os.environ, "DVC_NO_ANALYTICS": "1"}}
-        subprocess.run([*dvc, "init", "--quiet", "--no-scm", "--force"], **quiet)
-        for option in OPTIONS:
-            subprocess.run([*dvc, "config", "--quiet", f"core.{option}", "false"], **quiet)
-    for name in COPIED:  # after `dvc init`, which writes a .dvcignore of its own
+    write_changed(folder / ".dvc/config", DVC)  # what `dvc init` writes, without its seconds
+    for name in COPIED:
         if (project / name).exists():
             _copy(project / name, folder / name, mirror=name != "notebooks")  # somebody may keep own ones there
 
@@ -80,11 +87,6 @@ def _copy(source: Path, target: Path, mirror: bool = True) -> None:
             shutil.rmtree(gone) if gone.is_dir() and not gone.is_symlink() else gone.unlink()
     for name in kept:
         _copy(source / name, target / name, mirror)
-
-
-def _write_changed(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
 
 
 def _link(source: Path, target: Path) -> None:

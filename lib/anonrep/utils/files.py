@@ -142,6 +142,12 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_changed(path: str | Path, text: str) -> None:
+    """`write_text` where the file does not hold it yet: DVC reads again what has a new time."""
+    if not Path(path).is_file() or Path(path).read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
 def write_json(path: str | Path, value: object, default: Callable | None = None) -> None:
     """Write `value` as JSON, one space of indent (so that git shows a changed row as a changed line), atomically."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, default=default) + "\n")
