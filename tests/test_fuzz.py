@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_ferg import ROWS, TABLE, THREE, TOP, put, table
@@ -28,15 +27,9 @@ from anonrep.data.ferg_reader import FergError
 from anonrep.data.ferg_reader import read as read_ferg
 from anonrep.data.pendigits import attributes, render
 from anonrep.data.unipen import TABLET, UnipenError, parse_unipen
-from anonrep.evaluation.attackers import AttackBudget
-from anonrep.game import DEPARTURES, GameConfig
-from anonrep.methods.finite import FiniteConfig
-from anonrep.pipeline import schema, workspace
-from anonrep.pipeline.parameters import ParameterError, read
 
 CASES = int(os.environ.get("ANONREP_FUZZ", "40"))
 FUZZ = settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-ROOT = Path(__file__).parents[1]
 
 
 @st.composite
@@ -236,75 +229,3 @@ def test_a_damaged_zip_of_faces_is_read_or_refused(data):
         path = Path(folder, "faces.zip")
         path.write_bytes(data)
         refused_or_read(path)
-
-
-# parameters
-
-PARAMS = workspace.merged(read(ROOT / "params.yaml"), read(ROOT / "settings/smoke.yaml"))
-PARAMS_TEXT = yaml.safe_dump(PARAMS, sort_keys=False)
-YAML_WORDS = ["a:", "- ", "-", "{", "}", "[", "]", ",", ":", "&a", "*a", "<<: *a", "!!int", "!!set", "!!binary", "!x"]
-YAML_WORDS += ["1e-2", ".nan", "-.inf", "0x10", "010", "1:30", "2020-13-45", "true", "~", '"', "'", '"\\ud800"', "|"]
-YAML_WORDS += ["#", "---", "...", "%YAML 3.0", "\t", "\n", "  ", "é", "\u2028", "\x01", "games:", "0", "1.0", "? "]
-LEAF = st.sampled_from([None, True, False, 0, 1, 2, 3, 0.5, 1.0, -1, 10**400, "1e-2", "faithful", "cpu"])
-LEAF |= st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=3) | st.dates()
-VALUE = st.recursive(
-    LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(LEAF, inner, max_size=3), max_leaves=5
-)
-
-
-@st.composite
-def replaced(draw, tree: object) -> object:
-    """A tree with another value somewhere, or a key more, less or of another name."""
-    if not isinstance(tree, (dict, list)) or not tree or draw(st.integers(0, 20)) == 20:
-        return draw(VALUE)
-    if isinstance(tree, list):
-        at = draw(st.integers(0, len(tree) - 1))
-        return [*tree[:at], draw(replaced(tree[at])), *tree[at + 1 :]]
-    tree, key = dict(tree), draw(st.sampled_from(sorted(tree, key=str)))
-    what = draw(st.sampled_from(["value"] * 7 + ["add", "remove", "rename"]))
-    if what == "value":
-        return tree | {key: draw(replaced(tree[key]))}
-    value = tree.pop(key) if what != "add" else draw(VALUE)
-    return tree if what == "remove" else tree | {draw(LEAF): value}
-
-
-def refused_or_good(params: object) -> None:
-    """Parameters are refused line by line, or everything that is built from them can be."""
-    _, error = outcome(schema.check, params, ParameterError)
-    if error:
-        assert error.problems
-        assert all(problem.isprintable() for problem in error.problems)
-        return
-    assert all(f"{lam:g}" == str(lam) for lam in params["lambdas"])
-    for name, variant in params["variants"].items():
-        AttackBudget(**params["assessment"] | variant["assessment"])
-        for codes in variant.get("codes", []):
-            FiniteConfig(**variant["config"], codes=codes)
-        if name != "finite":
-            GameConfig(**variant["game"])
-    assert set(params["ablation"]["without"]) <= set(DEPARTURES)
-
-
-@FUZZ
-@given(st.data(), st.integers(1, 4))
-def test_replaced_parameters_are_refused_or_good(data, times):
-    params = PARAMS
-    for _ in range(times):
-        params = data.draw(replaced(params))
-    refused_or_good(params)
-
-
-@FUZZ
-@given(
-    damaged_text(PARAMS_TEXT, YAML_WORDS).map(lambda text: text.encode("utf-8")) | damaged_bytes(PARAMS_TEXT.encode())
-)
-def test_a_damaged_parameter_file_is_refused_or_good(data):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "params.yaml")
-        path.write_bytes(data)
-        params, error = outcome(read, path, ParameterError)
-    if error:
-        assert error.problems
-        assert all(problem.isprintable() for problem in error.problems)
-    else:
-        refused_or_good(params)

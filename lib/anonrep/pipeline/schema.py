@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from anonrep.data import builders
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.game import GameConfig
 from anonrep.methods import perturbations
@@ -84,21 +85,25 @@ def named(find: Find) -> AfterValidator:
     return AfterValidator(check)
 
 
+def tried(kind: type, values: Mapping, *without: str) -> list[InitErrorDetails]:
+    """What a dataclass has against some of its fields, each tried with the others at their defaults."""
+    names, found = [part.name for part in fields(kind) if part.name not in without], []
+    for name, value in values.items():
+        if name not in names:
+            found.append(problem((str(name),), value, f"is unknown; expected {one_of(name, names)}"))
+            continue
+        try:
+            kind(**{name: value})
+        except (TypeError, ValueError) as error:
+            found.append(problem((name,), value, expected(value, str(error).rpartition("; expected ")[2])))
+    return found
+
+
 def of(kind: type, *without: str) -> Any:
-    """A group with some fields of a dataclass, each tried with the others at their defaults."""
-    names = [part.name for part in fields(kind) if part.name not in without]
+    """A group with some fields of a dataclass."""
 
     def check(values: dict) -> dict:
-        found = []
-        for name, value in values.items():
-            if name not in names:
-                found.append(problem((str(name),), value, f"is unknown; expected {one_of(name, names)}"))
-                continue
-            try:
-                kind(**{name: value})
-            except (TypeError, ValueError) as error:
-                found.append(problem((name,), value, expected(value, str(error).rpartition("; expected ")[2])))
-        if found:
+        if found := tried(kind, values, *without):
             raise ValidationError.from_exception_data(kind.__name__, found)
         return values
 
@@ -306,6 +311,26 @@ class Parameters(Group):
     datasets: dict[Name, DataSet]
     games: dict[Name, Game]
     releases: dict[Name, Release]
+
+    @field_validator("datasets")
+    @classmethod
+    def _as_their_modules_build_them(cls, datasets: dict) -> dict:
+        found = []
+        for name, data in datasets.items():
+            try:
+                module = builders.module_of(name)
+            except ValueError as error:
+                found.append(problem((name,), name, f"is unknown; expected {str(error).rpartition('; expected ')[2]}"))
+                continue
+            options = {key: tuple(value) if isinstance(value, list) else value for key, value in data.build.items()}
+            found += [one | {"loc": (name, "build", *one["loc"])} for one in tried(module.Options, options)]
+            for place, split in enumerate(data.splits):
+                if split not in module.SPLIT_WAYS:
+                    words = expected(split, one_of(split, module.SPLIT_WAYS))
+                    found.append(problem((name, "splits", place), split, words))
+        if found:
+            raise ValidationError.from_exception_data("datasets", found)
+        return datasets
 
 
 def check(params: object, where: object = "the parameters") -> None:
