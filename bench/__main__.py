@@ -24,6 +24,8 @@ from bench import games, growth, judging, pipeline, reading
 from bench.timing import Pairs, cores, row
 
 METRICS = Path("reports", "metrics")
+GAME = "pendigits-stabilised"
+PLAYED = GAME, "game"
 SHORT = {"pixel_epochs": 9, "fidelity_epochs": 1, "warm_up_epochs": 1, "private_epochs": 3}  # of the growth's games
 
 
@@ -42,7 +44,8 @@ class Measure:
 
 def measures(params: dict) -> dict[str, Measure]:
     """The measures by a short name."""
-    config, lambdas = GameConfig(**params["variants"]["stabilised"]["game"]), params["lambdas"]
+    config = GameConfig(**params["games"][GAME]["config"])
+    lambdas = [one["options"]["lam"] for one in params["releases"].values() if (one["start"], one["method"]) == PLAYED]
     seeds, steps, few = range(cores()), 3, {"runs": 3, "warm_up": 0}
     sweep = f"the sweep: {len(lambdas)} lambdas, {len(seeds)} seeds, epochs of {steps} steps"
     stages = f"the smoke pipeline's sweep, {cores()} stages at a time against one"
@@ -137,8 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     if rows:
         print(pd.DataFrame(rows).to_string(index=False))
     if not only or "growth" in only:
-        game = params["variants"]["stabilised"]["game"]
-        grown = growth.growth(replace(GameConfig(**game), **SHORT))
+        grown = growth.growth(replace(GameConfig(**params["games"][GAME]["config"]), **SHORT))
         print(pd.DataFrame(grown).to_string(index=False))
         print("exponents:", {" ".join(what): np.round(some, 2).tolist() for what, some in growth.slopes(grown).items()})
         write_json(folder / METRICS / "growth.json", grown)

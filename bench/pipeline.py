@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from anonrep.pipeline import workspace
+from anonrep.pipeline.parameters import read
 from anonrep.utils.files import write_text
 from anonrep.utils.project import root
 from bench.timing import Pairs, cores, seconds
 
-GRID = ("notebooks", "render", "controls", "pretrain", "train", "finite", "assess")  # the sweep, up to its accuracies
+GRID = ("code", "data", "controls", "start", "release", "assess")  # up to what attackers find
 
 
 def no_op(setting: str | None = None) -> Pairs:
@@ -31,7 +32,7 @@ def no_op(setting: str | None = None) -> Pairs:
         workspace.make(project, setting or "quick", copy)
         if setting is None:
             write_text(copy / "params.yaml", (project / "params.yaml").read_text(encoding="utf-8"))
-        _rewrite(copy, hollow)
+        _rewrite(copy / "dvc.yaml", lambda top: {**top, "stages": hollow(top["stages"])})
         while True:
             (copy / "dvc.lock").unlink(missing_ok=True)
             every = seconds(_repro, copy, "--no-run-cache")
@@ -41,7 +42,8 @@ def no_op(setting: str | None = None) -> Pairs:
 def side_by_side(setting: str = "smoke", change: Callable[[dict], dict] = dict) -> Pairs:
     """Seconds of `pipeline.repro` from nothing at settings/`setting`.yaml: a stage a core at a time, and one at a time.
 
-    Of the stages GRID alone: they stand for the others. `change` is made to them first.
+    Of the stages GRID on digits alone, by the games and the finite release: they stand for the others. `change` is made
+    to them first.
     """
     while True:
         yield tuple(_from_nothing(setting, change, jobs) for jobs in (cores(), 1))
@@ -51,28 +53,44 @@ def _from_nothing(setting: str, change: Callable[[dict], dict], jobs: int) -> fl
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy")
         workspace.make(root(), setting, copy)
-        _rewrite(copy, lambda stages: change({name: stages[name] for name in GRID}))
+        _rewrite(copy / "params.yaml", of_digits)
+        _rewrite(copy / "dvc.yaml", lambda top: {**top, "stages": change({name: top["stages"][name] for name in GRID})})
         return seconds(_run, [sys.executable, "-m", "anonrep.pipeline.repro", "--jobs", str(jobs)], copy)
 
 
-def _rewrite(folder: Path, change: Callable[[dict], dict]) -> None:
-    """Change the stages in a dvc.yaml."""
-    path = folder / "dvc.yaml"
-    pipeline = yaml.safe_load(path.read_text(encoding="utf-8"))
-    write_text(path, yaml.safe_dump({**pipeline, "stages": change(pipeline["stages"])}, sort_keys=False))
+def _rewrite(path: Path, change: Callable[[dict], dict]) -> None:
+    """Change what a YAML file holds."""
+    write_text(path, yaml.safe_dump(change(read(path)), sort_keys=False))
+
+
+def of_digits(params: dict) -> dict:
+    """The parameters with the data set of digits alone, released by the games and the finite release."""
+    releases = {
+        name: one
+        for name, one in params["releases"].items()
+        if one["data"] == "pendigits" and one["method"] in ("game", "finite") and "without" not in name
+    }
+    games = {name: params["games"][name] for name in dict.fromkeys(one["start"] for one in releases.values())}
+    datasets = {"pendigits": params["datasets"]["pendigits"]}
+    return {**params, "datasets": datasets, "games": games, "releases": releases}
 
 
 def hollow(stages: dict) -> dict:
-    """The stages with commands that leave an empty JSON object in the place of each output."""
+    """The stages with commands that leave an empty JSON object in the place of each output.
+
+    All but `code`, which writes what the others depend on.
+    """
     changed = {}
     for name, stage in stages.items():
-        outputs = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+        one = stage.get("do", stage)
+        outputs = [out for kind in ("outs", "metrics", "plots") for out in one.get(kind, [])]
         paths = [next(iter(out)) if isinstance(out, dict) else out for out in outputs]
         command = " && ".join(
             f"mkdir -p {shlex.quote(str(PurePosixPath(path).parent))} && echo '{{}}' > {shlex.quote(path)}"
             for path in paths
         )
-        changed[name] = {**stage, "cmd": command}
+        emptied = one if name == "code" else {**one, "cmd": command}
+        changed[name] = {**stage, "do": emptied} if "do" in stage else emptied
     return changed
 
 
