@@ -6,9 +6,9 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,9 +126,12 @@ def test_a_stage_that_is_not_in_the_graph_is_named():
 def test_the_projects_own_stages_are_a_pipeline(monkeypatch):
     monkeypatch.chdir(repro.root())
     graph = repro.pipeline(repro.root())
-    assert {"notebooks", "render"} <= graph["pretrain@stabilised"]
-    assert max(chains(graph), key=chains(graph).get) == "notebooks"
-    assert {"assess@faithful-2", "assess@finite-4"} <= graph["outsiders"]  # whatever game `audit.points` names
+    assert {repro.CODE, "data@pendigits"} <= graph["start@pendigits-stabilised"]
+    assert max(chains(graph), key=chains(graph).get) == repro.CODE
+    assert {name for name, reads in graph.items() if not reads} == {repro.CODE}, (
+        "parameters are checked before any work"
+    )
+    assert {"assess@pendigits-finite-4", "assess@ferg-clips-finite"} <= graph["results@ferg"]
 
 
 def test_from_a_folder_below_it_is_the_same_pipeline(monkeypatch):
@@ -142,21 +145,43 @@ def test_from_a_folder_below_it_is_the_same_pipeline(monkeypatch):
     assert asked == {"folder": repro.root(), "at": repro.root(), "jobs": 3}
 
 
-def test_the_end_is_said_with_its_time_and_a_failure_with_its_stages(monkeypatch, tmp_path, capsys):
-    left = {"render": set(), "train": {"render"}}
+@pytest.fixture
+def project(monkeypatch, tmp_path):
+    """Two stages that are to be done, and those that were run."""
+    left, ran = {"code": set(), "train": {"code"}}, []
     monkeypatch.setattr(repro.resume, "resume", lambda folder: [])
     monkeypatch.setattr(repro, "pipeline", lambda folder: left)
-    monkeypatch.setattr(repro, "changed_stages", lambda folder: {"render"})
-    for good in (True, False):
-        monkeypatch.setattr(repro, "run_stage", lambda folder, lock, name, good=good: good)
-        with nullcontext() if good else pytest.raises(SystemExit, match="the pipeline stopped at render: "):
-            repro.repro(tmp_path, 2)
-        said = capsys.readouterr().out
-        assert said.startswith("2 stages to see to, 2 at a time\n")
-        assert ("all of them done, after 0.0 minutes" in said) == good
-    monkeypatch.setattr(repro, "changed_stages", lambda folder: set())
+    monkeypatch.setattr(repro, "changed_stages", lambda folder: {"train"} - set(ran))
+    monkeypatch.setattr(repro, "run_stage", lambda folder, lock, name: not ran.append(name))
+    return ran
+
+
+def test_the_end_is_said_with_its_time_and_a_failure_with_its_stages(project, monkeypatch, tmp_path, capsys):
+    repro.repro(tmp_path, 2)
+    said = capsys.readouterr().out
+    assert said == "1 stages to see to, 2 at a time\nall of them done, after 0.0 minutes\n"
     repro.repro(tmp_path, 2)
     assert capsys.readouterr().out == "the pipeline is up to date\n"
+    project.clear()
+    monkeypatch.setattr(repro, "run_stage", lambda folder, lock, name: False)
+    with pytest.raises(SystemExit, match="the pipeline stopped at train: "):
+        repro.repro(tmp_path, 2)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_code_writes_again_as_it_was_leaves_nothing_to_do(project, monkeypatch, tmp_path, same):
+    changed = [{"code"}, set() if same else {"train"}]
+    monkeypatch.setattr(repro, "changed_stages", lambda folder: changed.pop(0))
+    repro.repro(tmp_path, 2)
+    assert project == (["code"] if same else ["code", "train"])
+
+
+def test_after_wrong_parameters_nothing_is_started(project, monkeypatch, tmp_path):
+    monkeypatch.setattr(repro, "changed_stages", lambda folder: {"code", "train"})
+    monkeypatch.setattr(repro, "run_stage", lambda folder, lock, name: bool(project.append(name)))
+    with pytest.raises(SystemExit, match="stopped at code"):
+        repro.repro(tmp_path, 2)
+    assert project == ["code"]
 
 
 def test_a_number_of_jobs_that_is_none_is_refused(capsys):
@@ -165,28 +190,53 @@ def test_a_number_of_jobs_that_is_none_is_refused(capsys):
     assert "expected at least 1" in capsys.readouterr().err
 
 
+STARTER = """if True:
+    import signal, subprocess, sys, threading, time
+    from anonrep.pipeline import repro
+
+    repro.GRACE = 0.5
+    for number in repro.STOPPING:
+        signal.signal(number, repro.stop)
+    def stage(after):
+        time.sleep(after)
+        subprocess.run(["sh", "-c", "trap '' INT; sleep 60 & echo $! >&2; wait"], **repro.OWN)
+    for after in (0, float(sys.argv[1])):
+        threading.Thread(target=stage, args=[after]).start()
+    time.sleep(0.1)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there, and not just its entry in the table."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_is_stopped_takes_the_stages_along_and_nobody_else(way):
+    """One that is started in that moment goes too, and so do those who do not care to be asked."""
+    caller = f"""if True:
+        import subprocess, sys
+        inner = subprocess.Popen([sys.executable, "-c", {STARTER!r}, "0.3"], stdout=subprocess.PIPE)
+        inner.stdout.readline()
+        inner.send_signal({int(way)})
+        print(inner.wait(), flush=True)
+    """
+    done = subprocess.run([sys.executable, "-c", caller], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"{-way}\n"), done.stderr
+    *sleepers, said = done.stderr.splitlines()
+    assert said == "stopped: run it again to go on from here"
+    assert len(sleepers) >= 1
+    assert not any(running(int(pid)) for pid in sleepers)
+
+
 def test_who_is_stopped_goes_even_when_nobody_reads_what_it_says():
     """As in `make repro 2>&1 | tee log` and Ctrl-C: tee is gone first."""
-    code = "from anonrep import repro; repro.GRACE = 0.1; repro.stop()"
+    code = "import signal; from anonrep.pipeline import repro; repro.GRACE = 0.1; repro.stop(signal.SIGINT)"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
     process.stderr.close()
-    assert process.wait(60) == -signal.SIGTERM
-
-
-def test_a_stage_that_is_started_while_all_are_stopped_goes_too():
-    """It inherits what its parent ignores: the pipe is closed only when nobody holds it any more."""
-    code = """if True:
-        import subprocess, threading, time
-        from anonrep.pipeline import repro
-
-        def late():
-            time.sleep(0.3)
-            subprocess.Popen(["sleep", "60"])
-
-        repro.GRACE = 1
-        threading.Thread(target=late).start()
-        repro.stop()
-    """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
-    process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGINT

@@ -6,7 +6,8 @@
 locks, and holds none while its notebook works. Of the stages that may start, the one with the longest chain of stages
 behind it goes first, so that the cores are busy to the end.
 
-It may be killed at any moment, and goes on from there when it is started again.
+It may be killed at any moment, and goes on from there when it is started again. Stages run in process groups of their
+own; whoever stops this process (Ctrl-C, SIGTERM) stops them and nobody else.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import psutil
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
@@ -31,8 +33,11 @@ from anonrep.pipeline import resume
 from anonrep.utils.project import root
 
 LOCK = resume.PLACE / "repro.lock"  # held by this process, and by each dvc that it starts
+CODE = "code"  # the stage whose outputs all others depend on
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 GRACE = 3  # seconds that stages which are asked to stop have to put their locks away
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OWN = {"start_new_session": True}  # a process group of its own, so that what is sent to it reaches nobody else
 
 Graph = Mapping[str, set[str]]  # a stage's name, and the names of the stages whose outputs it reads
 
@@ -88,7 +93,7 @@ def pipeline(folder: Path) -> Graph:
 
 def changed_stages(folder: Path) -> set[str]:
     """The stages that are not done; ends the program with DVC's own words where it cannot say."""
-    said = subprocess.run([*DVC, "status", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
+    said = subprocess.run([*DVC, "status", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True, **OWN)
     if said.returncode:
         sys.exit(said.returncode)
     return set(json.loads(said.stdout.splitlines()[-1]))  # before it, DVC may say that a large file takes a while
@@ -97,7 +102,7 @@ def changed_stages(folder: Path) -> set[str]:
 def run_stage(folder: Path, lock: int, name: str) -> bool:
     """Whether `dvc repro` of one stage came to its end."""
     command = [*DVC, "repro", "--single-item", name]
-    return subprocess.run(command, cwd=folder, pass_fds=(lock,)).returncode == 0
+    return subprocess.run(command, cwd=folder, pass_fds=(lock,), **OWN).returncode == 0
 
 
 @contextmanager
@@ -114,16 +119,19 @@ def alone(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def stop(*_: object) -> None:
-    """Everything of this process group is asked to stop, given a moment, and then made to."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by a stage that is just being started
-    os.kill(0, signal.SIGINT)
-    time.sleep(GRACE)
+def stop(number: int, *_: object) -> None:
+    """Ask the stages that run to stop, give them a moment, make them, and end by the same signal."""
+    for name in STOPPING:
+        signal.signal(name, lambda *_: None)  # SIG_IGN would be inherited by a stage that is just being started
+    for way, seconds in ((signal.SIGINT, GRACE), (signal.SIGTERM, 0)):
+        for child in psutil.Process().children():
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, way)
+        time.sleep(seconds)
     with suppress(OSError):  # who was piped to is gone by now
         print("stopped: run it again to go on from here", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.kill(0, signal.SIGTERM)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def repro(folder: Path, jobs: int) -> None:
@@ -131,15 +139,19 @@ def repro(folder: Path, jobs: int) -> None:
     with alone(folder) as lock:
         for line in resume.resume(folder):
             print(line, file=sys.stderr)
-        changed = changed_stages(folder)
+        start, run = time.monotonic(), partial(run_stage, folder, lock)
+        changed, failed = changed_stages(folder), []
+        if CODE in changed:  # alone: after an edit of prose it writes what it wrote before, and nothing is left to do
+            failed = side_by_side({CODE: set()}, 1, run)
+            changed = set() if failed else changed_stages(folder)
         stages = remaining(pipeline(folder), changed) if changed else {}
-        said = f"{len(stages)} stages to see to, {jobs} at a time" if stages else "the pipeline is up to date"
-        print(said, flush=True)
-        start = time.monotonic()
-        failed = side_by_side(stages, jobs, partial(run_stage, folder, lock))
+        if not failed:
+            said = f"{len(stages)} stages to see to, {jobs} at a time" if stages else "the pipeline is up to date"
+            print(said, flush=True)
+            failed = side_by_side(stages, jobs, run)
         if failed:
             names = ", ".join(failed)
-            sys.exit(f"the pipeline stopped at {names}: the traceback is above, the executed notebook in build/runs/")
+            sys.exit(f"the pipeline stopped at {names}: what went wrong is above, an executed notebook in build/runs/")
         resume.resume(folder)  # keeps a copy of dvc.lock
         if stages:
             print(f"all of them done, after {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
@@ -152,17 +164,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs is {options.jobs}; expected at least 1")
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    for number in STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, stop)
     # Stages call `python`: this one, whether its environment is activated or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["DVC_NO_ANALYTICS"] = "1"
     try:
         folder = root()
         os.chdir(folder)
-        # All that is wrong with params.yaml is said before any work, by a process that does not keep torch in memory.
-        if code := subprocess.run([sys.executable, "-m", "anonrep.pipeline.schema"]).returncode:
-            sys.exit(code)
         repro(folder, options.jobs)
     except (OSError, ValueError, DvcException) as error:
         sys.exit(f"{parser.prog}: {error}")

@@ -11,15 +11,15 @@ be written to are found here, before hours of work.
 """
 
 import fcntl
-import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.strictyaml import load
 
@@ -106,21 +106,16 @@ def _at_it(info: dict) -> bool:
 
 
 def changed_metrics(folder: Path) -> list[str]:
-    """A line for each file of reports/metrics that is not as its stage wrote it, by its checksum in dvc.lock.
+    """A line for each output in reports/metrics that is not as its stage wrote it, by its checksum in dvc.lock.
 
     A digit that turned into another one is no damage that JSON could show.
     """
-    if not (folder / DONE).exists() or not is_whole(folder / DONE):
-        return []
-    stages, _ = load(str(folder / DONE), schema=COMPILED_LOCKFILE_SCHEMA)
     said = []
-    for name, out in ((name, out) for name, stage in stages["stages"].items() for out in stage.get("outs", [])):
-        path = folder / out["path"]
-        if path.parent != folder / METRICS or not path.exists():
-            continue
-        if hashlib.md5(path.read_bytes()).hexdigest() != out["md5"]:
-            again = f"`dvc repro --single-item --force {name}` writes it again"
-            said.append(f"{path} is not what stage {name} wrote: {again}")
+    with suppress(DvcException), Repo(str(folder)) as repo:  # no repository, or a damaged dvc.lock: `resume` sees to it
+        for out in (out for stage in repo.index.stages for out in stage.outs):
+            if (folder / METRICS) in Path(out.fs_path).parents and "modified" in out.status().values():
+                again = f"`dvc repro --single-item --force {out.stage.addressing}` writes it again"
+                said.append(f"{out.fs_path} is not what its stage wrote: {again}")
     return said
 
 
