@@ -2,21 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from hashlib import md5
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.repo import Repo
 from mounts import can_mount, run_full, run_read_only, seen
 
 from anonrep.pipeline import workspace
+from anonrep.pipeline.parameters import dumped
 from anonrep.pipeline.resume import COPY, DAMAGED, DONE, USERS, changed_metrics, is_whole, resume
-from anonrep.utils.files import write_bytes, write_json
+from anonrep.utils.files import write_bytes, write_text
 
-ROOT = Path(__file__).parents[1]
 NOBODY = 2**22 + 1  # above the largest number that Linux gives a process
 STAGE = {
     "cmd": "python -m anonrep.pipeline.notebook run build/notebooks/train.ipynb --as train-1",
@@ -24,7 +23,7 @@ STAGE = {
     "params": {"params.yaml": {"device": "auto"}},
     "outs": [{"path": "models/stabilised/lambda-1", "hash": "md5", "md5": "1" * 32 + ".dir", "size": 1, "nfiles": 1}],
 }
-WHOLE = yaml.safe_dump({"schema": "2.0", "stages": {"train@1": STAGE, "train@2": STAGE}}, sort_keys=False).encode()
+WHOLE = dumped({"schema": "2.0", "stages": {"train@1": STAGE, "train@2": STAGE}}).encode()
 ENDS = [i + 1 for i, byte in enumerate(WHOLE) if byte in b"\n:"]
 
 
@@ -54,28 +53,23 @@ def test_what_was_cut_short_comes_back_from_the_copy(folder, keep):
     assert (folder / DAMAGED).read_bytes() == WHOLE[:keep]
 
 
-def test_without_a_lock_nothing_is_said_of_metrics(folder):
-    (folder / DONE).unlink(missing_ok=True)
-    assert changed_metrics(folder) == []
-
-
-def test_a_digit_that_turned_in_the_metrics_is_named_with_its_stage(folder):
-    metrics = folder / "reports/metrics/fig2.json"
-    write_json(metrics, [{"accuracy": 0.089}])
-    wrote = {
-        "path": "reports/metrics/fig2.json",
-        "hash": "md5",
-        "md5": md5(metrics.read_bytes()).hexdigest(),
-        "size": 30,
-    }
-    stages = {"fig2": {"cmd": "x", "outs": [wrote]}, "train@1": STAGE}
-    (folder / DONE).write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    assert changed_metrics(folder) == []
-    metrics.write_text(metrics.read_text().replace("0.089", "0.009"))
-    (said,) = changed_metrics(folder)
-    assert "fig2.json is not what stage fig2 wrote: `dvc repro --single-item --force fig2`" in said
-    metrics.unlink()
-    assert changed_metrics(folder) == [], "what is missing is named by who reads it"
+def test_a_digit_that_turned_in_the_metrics_is_named_with_its_stage(tmp_path):
+    metrics = tmp_path / "reports/metrics/ferg/attacks.json"
+    command = f"mkdir -p reports/metrics/ferg && echo 0.089 > {metrics}"
+    stage = {"cmd": command, "outs": [{"reports/metrics/ferg": {"cache": False, "persist": True}}]}
+    write_text(tmp_path / "dvc.yaml", dumped({"stages": {"results": stage}}))
+    assert changed_metrics(tmp_path) == []
+    write_text(tmp_path / ".dvc/config", workspace.DVC)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=tmp_path, check=True)
+    assert changed_metrics(tmp_path) == []
+    write_text(metrics, "0.009")
+    (said,) = changed_metrics(tmp_path)
+    assert "ferg is not what its stage wrote: `dvc repro --single-item --force results`" in said
+    shutil.rmtree(metrics.parent)
+    assert changed_metrics(tmp_path) == [], "what is missing is named by who reads it"
+    write_text(metrics, "0.009")
+    write_text(tmp_path / DONE, "schema: '2.0'\nstages:\n  results:\n    cmd: x\n    outs:\n    - pa")
+    assert changed_metrics(tmp_path) == []
 
 
 def test_without_a_copy_everything_is_done_again(folder):
@@ -115,7 +109,8 @@ def test_a_disk_that_fills_up_while_it_is_mended_keeps_what_there_is(folder, mon
 
 def test_whatever_passes_for_whole_dvc_can_read(tmp_path):
     """At every line and in the middle of some: what DVC refuses is refused here, so that no start fails of it."""
-    workspace.make(ROOT, "smoke", tmp_path)
+    write_text(tmp_path / ".dvc/config", workspace.DVC)
+    write_text(tmp_path / "dvc.yaml", dumped({"stages": {"train": {"cmd": "true", "deps": ["params.yaml"]}}}))
     passed = 0
     for length in ENDS:
         (tmp_path / DONE).write_bytes(WHOLE[:length])

@@ -114,7 +114,7 @@ def changed_metrics(folder: Path) -> list[str]:
     with suppress(DvcException), Repo(str(folder)) as repo:  # no repository, or a damaged dvc.lock: `resume` sees to it
         for out in (out for stage in repo.index.stages for out in stage.outs):
             if (folder / METRICS) in Path(out.fs_path).parents and "modified" in out.status().values():
-                again = f"`dvc repro --single-item --force {out.stage.addressing}` writes it again"
+                again = f"`dvc repro --single-item --force {out.stage.name}` writes it again"
                 said.append(f"{out.fs_path} is not what its stage wrote: {again}")
     return said
 
