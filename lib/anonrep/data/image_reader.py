@@ -72,7 +72,8 @@ def read_image(
         with Image.open(io.BytesIO(data), formats=formats) as image:
             image.load()
             synthetic = str(image.info.get("Comment")).startswith(SYNTHETIC)
-            grey, colour = to_grey(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            grey, colour = to_grey(image)
     except UnidentifiedImageError:
         return f"unreadable; expected {', '.join(formats)}"
     except Exception as error:  # PIL, zipfile, zlib, struct and the system each have their own way to say "damaged"
@@ -98,9 +99,10 @@ def to_grey(image: Image.Image) -> tuple[np.ndarray, bool]:
         return np.round(np.asarray(image) / 257).astype(np.uint8), False  # PIL would cut everything above 255
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert("RGB")
-    colours = np.asarray(image)
-    return np.asarray(image.convert("L")), bool((colours != colours[..., :1]).any())
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    red, green, blue = np.moveaxis(np.asarray(image), 2, 0)
+    colour = not (np.array_equal(red, green) and np.array_equal(red, blue))
+    return np.asarray(image.convert("L")), colour
 
 
 def resized(grey: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
