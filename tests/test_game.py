@@ -257,7 +257,7 @@ def test_with_an_anchor_the_output_comes_to_it_and_without_to_the_image():
     config = GameConfig(**(TINY | {"hidden": 8, "channels": 8, "pixel_anchor": 200.0}))
     distances = []
     for anchor in (None, dark()):
-        outcome, _ = played(config, lam=0.0, epochs=40, anchor=anchor)
+        outcome, _ = played(config, lam=0.0, epochs=25, anchor=anchor)
         x_hat = reconstruct(outcome.autoencoder, tiny().images).astype(float)
         distances.append([np.square(x_hat - images).mean() for images in (tiny().images, dark())])
     (own, far), (lost, near) = distances
@@ -280,7 +280,7 @@ def test_every_image_is_held_to_its_own_place_among_the_anchors():
 
 @pytest.mark.parametrize("kl", [0.0, 1e-5])
 def test_phase_one_learns_a_few_images_by_heart(kl):
-    config = GameConfig(**(TINY | {"hidden": 8, "channels": 8, "batch": 6, "pixel_epochs": 300, "kl": kl}))
+    config = GameConfig(**(TINY | {"hidden": 8, "channels": 8, "batch": 6, "pixel_epochs": 200, "kl": kl}))
     players, x = fresh(config), batch_of(tiny(6))[0]
     before = {name: weights(getattr(players, name)) for name in NAMES}
     history = game.pretrain_autoencoder(players.autoencoder, x, config, 0)
@@ -415,10 +415,10 @@ def test_a_lost_game_is_stopped_and_says_why(scale, adversary_rate, reason, last
     config = GameConfig(**(TINY | {"rate": 0.0, "adversary_rate": adversary_rate}))
     players = fresh(config)
     players.autoencoder = Redrawn(scale)
-    outcome = play(players, tiny(), lam=1.0, epochs=60, config=config, seed=7, watch=tiny().images[:2])
+    outcome = play(players, tiny(), lam=1.0, epochs=40, config=config, seed=7, watch=tiny().images[:2])
     assert reason in outcome.collapsed
     assert lasted in (None, len(outcome.history))
-    assert len(outcome.snapshots) == len(outcome.history) + 1 < 61
+    assert len(outcome.snapshots) == len(outcome.history) + 1 < 41
     assert f"seed 7, lambda 1.0: {outcome.collapsed}; this run says nothing about privacy" in capsys.readouterr().out
 
 
