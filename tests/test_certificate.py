@@ -1,18 +1,17 @@
 """The certificate: known answers, and that its limits hold as often as they say, by enumeration and by simulation."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr
-from scipy.stats import binomtest, multinomial, poisson
+from scipy.stats import binomtest, multinomial
 
 from anonrep.evaluation.certificate import accuracy_bound, certify, clip_accuracy_bound, group_bound
 from anonrep.evaluation.contingency import deal, plug_in_information, smoothed, table_attack
-from anonrep.evaluation.divergence import _worst_table, information_bound
+from anonrep.evaluation.divergence import information_bound
 
 DELTA = 0.05
 
@@ -84,13 +83,6 @@ def test_one_code_for_all_gives_the_limit_of_the_largest_class(persons):
     assert plug_in_information(codes, z) == pytest.approx(0, abs=1e-12)
 
 
-def test_a_code_for_each_person_tells_all():
-    codes, z = pairs(10 * np.eye(7, dtype=int))
-    assert accuracy_bound(codes, z) == 1
-    assert plug_in_information(codes, z) == pytest.approx(math.log(7))
-    assert information_bound(codes, z, p_z=uniform(7), p_k=uniform(7)) > math.log(7)
-
-
 def test_is_not_vacuous_for_a_release_that_tells_the_digit_alone():
     """Thirty writers, ten codes, a thousand images: chance is 3.3 %, the bounds are in reach of it."""
     codes, z = draw(np.outer(uniform(30), uniform(10)), 1000, np.random.default_rng(0))
@@ -122,7 +114,6 @@ def draw_hits(joint, n, rng):
 
 
 @given(st.integers(2, 4), st.integers(1, 5), st.integers(1, 300), st.floats(0.001, 0.5), st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
 def test_clips_of_one_frame_give_chernoffs_limit_a_little_above_the_exact_one(persons, codes, n, delta, seed):
     rng = np.random.default_rng(seed)
     codes, z = draw(rng.dirichlet(np.full(persons * codes, 0.5)).reshape(persons, codes), n, rng)
@@ -132,12 +123,6 @@ def test_clips_of_one_frame_give_chernoffs_limit_a_little_above_the_exact_one(pe
     if found < 1:
         assert n * rel_entr([share, 1 - share], [found, 1 - found]).sum() == pytest.approx(-math.log(delta), rel=1e-6)
         assert found - exact < 2.5 / math.sqrt(n)
-
-
-def test_with_many_clips_of_one_frame_there_is_little_between_the_two():
-    codes, z = pairs(np.array([[300, 200], [200, 300]]))
-    found, exact = clip_accuracy_bound(codes, z, np.arange(1000)), accuracy_bound(codes, z)
-    assert exact < found < exact + 0.015
 
 
 def frames(joint, clips, length, rng):
@@ -156,65 +141,6 @@ def test_counting_clips_holds_as_often_as_it_says_when_frames_are_alike(name):
     assert np.mean(held) >= 1 - DELTA
     if name == "two people":
         assert np.mean([accuracy_bound(codes, z, DELTA) >= truth for codes, z, _ in draws]) < 0.8
-
-
-def test_counting_clips_holds_when_frames_differ_within_a_clip():
-    """Clips of one to thirty frames, each with a code of its own liking: accuracy on a random frame of a random one."""
-    rng, kinds = np.random.default_rng(12), np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])  # codes of a kind of clip
-    truth = (np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]]) / 2 @ kinds).max(0).sum()  # person, kind -> person, code
-    held = []
-    for _ in range(200):
-        z = rng.integers(0, 2, 60)
-        kind = np.array([rng.choice(3, p=([0.5, 0.3, 0.2], [0.1, 0.3, 0.6])[one]) for one in z])
-        lengths = rng.integers(1, 31, 60)
-        clip = np.repeat(np.arange(60), lengths)
-        codes = (rng.random(len(clip)) > kinds[kind[clip], 0]).astype(int)
-        held.append(clip_accuracy_bound(codes, z[clip], clip, DELTA) >= truth)
-    assert np.mean(held) >= 1 - DELTA
-
-
-def test_every_clip_weighs_the_same_however_long():
-    """99 clips of one frame named rightly, and one of a thousand frames that never is."""
-    z = np.r_[np.arange(99) % 2, np.zeros(1000, int)]
-    codes, clips = np.r_[np.arange(99) % 2, np.ones(1000, int)], np.r_[np.arange(99), np.full(1000, 99)]
-    found = clip_accuracy_bound(codes, z, clips)
-    assert 100 * rel_entr([0.99, 0.01], [found, 1 - found]).sum() == pytest.approx(-math.log(DELTA), rel=1e-6)
-    rng = np.random.default_rng(0)
-    order, names = rng.permutation(len(z)), rng.permutation(1000)
-    assert clip_accuracy_bound(codes[order], z[order], names[clips][order]) == pytest.approx(found, abs=1e-9)
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
-def test_more_confidence_and_fewer_clips_raise_the_limit(seed):
-    rng = np.random.default_rng(seed)
-    codes, z, clips = frames(CHANNELS["mixture"], 50, 4, rng)
-    limits = [clip_accuracy_bound(codes, z, clips, delta) for delta in (0.5, 0.2, 0.05, 0.01, 1e-6)]
-    assert all(less < more for less, more in pairwise(limits))
-    assert accuracy_bound(codes, z) < limits[2]  # 200 frames say more than 50 clips
-    assert clip_accuracy_bound(codes, z, clips // 2) > limits[2]
-
-
-def test_a_code_for_each_person_has_a_limit_of_one_in_clips_too():
-    codes, z = pairs(10 * np.eye(7, dtype=int))
-    assert clip_accuracy_bound(codes, z, np.arange(70) // 2) == 1
-
-
-@pytest.mark.parametrize(("clips", "length"), [(100, 12), (10, 1000), (400, 12), (2, 100_000)])
-def test_all_but_a_code_for_each_person_has_a_limit_all_but_one(clips, length):
-    """One frame of all is off: there is still a limit, between the share of hits and 1."""
-    clip = np.repeat(np.arange(clips), length)
-    z = clip % 2
-    codes = z.copy()
-    codes[0] = 1
-    found = clip_accuracy_bound(codes, z, clip)
-    assert 1 - 1 / (clips * length) <= found <= 1
-
-
-@pytest.mark.parametrize("delta", [0, 1, 5])
-def test_impossible_levels_are_refused_for_clips_too(delta):
-    with pytest.raises(ValueError, match="expected 0 < delta < 1"):
-        clip_accuracy_bound(np.array([0, 1]), np.array([0, 1]), np.array([0, 1]), delta)
 
 
 # Information
@@ -236,16 +162,6 @@ def test_information_limit_holds_as_often_as_it_says(name):
         assert np.mean(estimates < truth) > 3 * DELTA
 
 
-def test_information_limit_grows_with_the_statistic():
-    joint = CHANNELS["mixture"]
-    given_, rng = references(joint), np.random.default_rng(5)
-    tables = [rng.multinomial(150, (t * CHANNELS["leaking"] + (1 - t) * joint).ravel()) for t in np.linspace(0, 1, 5)]
-    tables = sorted((table.reshape(joint.shape) for table in tables), key=lambda x: divergence(x / 150, **given_))
-    limits = [information_bound(*pairs(table), **given_) for table in tables]
-    assert all(more >= 0.99 * less for less, more in pairwise(limits))  # the search is crude to about this much
-    assert all(limit > divergence(table / 150, **given_) for limit, table in zip(limits, tables, strict=True))
-
-
 @pytest.mark.parametrize("joint", [[[0.5, 0.1], [0.1, 0.3]], [[0.45, 0.05], [0, 0.5]], [[0.3, 0.3], [0.15, 0.25]]])
 def test_information_limit_holds_by_enumeration(joint):
     """Every table of twelve pairs, each with its exact probability, at a level at which much may go wrong."""
@@ -262,47 +178,10 @@ def test_information_limit_holds_by_enumeration(joint):
     assert multinomial.pmf(tables[:low].reshape(-1, 4), n, np.ravel(joint)).sum() <= delta
 
 
-@given(st.floats(0.02, 1), st.floats(0.1, 0.6), st.floats(-0.1, 0.1), st.floats(0.05, 20))
-@settings(max_examples=15, deadline=None)
-def test_suprema_are_bounded_from_above_and_closely(s, share, b, mu):
-    """Against the Poisson expectation itself, summed at 300 means."""
-    n, a, lam = 60, s * share, np.r_[0, np.geomspace(mu * 1e-3, 60, 300)]
-    count = np.arange(400)
-    statistic = rel_entr(count, mu) - count + mu
-    moment = np.log(poisson.pmf(count, lam[:, None]) @ np.exp(-s * statistic))
-    sampled = (moment + a * (rel_entr(lam, mu) - lam + mu) + b * (lam - mu)).max()
-    bound = _worst_table(s, a, b, np.array([mu]), np.array([3]), n, step=0.3 / math.sqrt(n)) / 3
-    assert sampled - 1e-9 <= bound <= sampled + 0.03
-
-
-def test_information_limit_is_the_least_of_its_formula():
-    """The docstring's formula as it stands, over a grid of (s, a, b), for nine cells that all expect n / 9 pairs."""
-    table = np.array([[12, 5, 5], [5, 9, 4], [4, 6, 10]])
-    n, mu, count, lam = 60, 60 / 9, np.arange(200), np.linspace(0, 60, 601)
-    s = np.geomspace(0.05, 2, 30)[:, None, None, None]
-    a = s * np.geomspace(0.05, 1, 30)[:, None, None]
-    b = np.linspace(-0.1, 0.1, 11)[:, None]
-    moments = poisson.pmf(count, lam[:, None]) @ np.exp(-s[..., 0] * (rel_entr(count, mu) - count + mu)[:, None])
-    worst = (np.log(moments[..., 0])[:, None, None] + a * (rel_entr(lam, mu) - lam + mu) + b * (lam - mu)).max(axis=-1)
-    price = n + math.lgamma(n + 1) - n * math.log(n) - math.log(DELTA)
-    limits = (price + s[..., 0] * n * divergence(table / n, uniform(3), uniform(3)) + 9 * worst) / (a[..., 0] * n)
-    found = information_bound(*pairs(table), p_z=uniform(3), p_k=uniform(3), delta=DELTA)
-    assert found == pytest.approx(limits.min(), rel=0.02)
-
-
-def test_more_confidence_and_fewer_images_cost():
-    joint = CHANNELS["leaking"]
-    given_ = {"p_z": joint.sum(axis=1), "p_k": joint.sum(axis=0)}
-    few, many = (pairs(np.rint(n * joint).astype(int)) for n in (200, 2000))
-    assert information_bound(*many, **given_) < information_bound(*few, **given_)
-    assert information_bound(*few, **given_) < information_bound(*few, **given_, delta=0.001)
-
-
 # Several images of one person
 
 
 @given(st.floats(0, 2), st.integers(1, 30), st.floats(0.01, 0.99))
-@settings(max_examples=100, deadline=None)
 def test_group_bound_solves_its_equation_and_grows(information, m, p_max):
     bound = group_bound(information, m, p_max)
     assert p_max <= bound <= 1
@@ -317,7 +196,6 @@ def test_group_bound_solves_its_equation_and_grows(information, m, p_max):
 
 
 @given(st.integers(2, 5), st.integers(2, 5), st.floats(0.05, 5), st.integers(1, 3), st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
 def test_group_bound_holds_for_the_best_classifier(persons, codes, spread, m, seed):
     """Whatever the channel and however wrong the references."""
     rng = np.random.default_rng(seed)
@@ -337,23 +215,6 @@ def test_forgetting_that_there_are_two_images_is_found_out():
 # The rest
 
 
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=5, deadline=None)
-def test_names_of_codes_and_persons_do_not_matter(seed):
-    rng = np.random.default_rng(seed)
-    codes, z = draw(CHANNELS["mixture"], 60, rng)
-    p_z, p_k, rename_z, rename_k = (
-        uniform(6) + 0.01 * np.arange(6) - 0.025,
-        uniform(5),
-        rng.permutation(6),
-        [3, 1, 0, 4, 2],
-    )
-    there, back = certify(codes, z, p_z=p_z, p_k=p_k), np.argsort(rename_z)
-    again = certify(np.array(rename_k)[codes], rename_z[z], p_z=p_z[back], p_k=p_k)
-    for row, same in zip(there, again, strict=True):
-        assert row == pytest.approx(same)
-
-
 def test_a_row_for_each_number_of_images():
     joint = CHANNELS["mixture"]
     codes, z = draw(joint, 300, np.random.default_rng(6))
@@ -365,12 +226,6 @@ def test_a_row_for_each_number_of_images():
     assert rows[0]["information"] == plug_in_information(codes, z)
 
 
-def test_plug_in_estimate_is_biased_as_its_docstring_says():
-    rng, joint = np.random.default_rng(7), np.outer(uniform(6), uniform(5))
-    estimates = [plug_in_information(*draw(joint, 500, rng)) for _ in range(200)]
-    assert np.mean(estimates) == pytest.approx(5 * 4 / (2 * 500), rel=0.15)
-
-
 def test_a_table_more_regular_than_chance_has_a_limit_of_zero_and_no_bound_below_that_by_counting():
     codes, z = pairs(np.full((6, 5), 20))
     assert information_bound(codes, z, p_z=uniform(6), p_k=uniform(5)) == 0
@@ -378,18 +233,6 @@ def test_a_table_more_regular_than_chance_has_a_limit_of_zero_and_no_bound_below
     rows = certify(codes, z, p_z=uniform(6), p_k=uniform(5))
     assert [row["bound"] for row in rows] == [accuracy_bound(codes, z)] * 3
     assert rows[0]["bound"] > 1 / 6
-
-
-@pytest.mark.parametrize("share", [0.15, 0.5])
-def test_images_held_out_of_a_file_of_equal_shares_look_less_informative_by_what_the_docstring_says(share):
-    rng, (codes, z) = np.random.default_rng(8), pairs(np.full((6, 5), 100))
-    n = round(share * len(z))
-    held = [rng.permutation(len(z))[:n] for _ in range(300)]
-    free = [draw(np.full((6, 5), 1 / 30), n, rng) for _ in held]
-    lower = np.mean([plug_in_information(*one) for one in free]) - np.mean(
-        [plug_in_information(codes[index], z[index]) for index in held]
-    )
-    assert lower == pytest.approx(5 * 4 / (2 * len(z)), rel=0.25)
 
 
 def test_the_table_attack_finds_whom_there_is_to_find():
@@ -403,22 +246,7 @@ def test_the_table_attack_finds_whom_there_is_to_find():
         assert hits / groups == pytest.approx(best_accuracy(joint), abs=0.07)  # three standard errors are 0.06
 
 
-def test_the_table_attack_deals_whole_groups_and_profits_from_them():
-    rng, joint = np.random.default_rng(9), CHANNELS["mixture"]
-    train, (codes, z) = draw(joint, 3000, rng), draw(joint, 1200, rng)
-    shares = []
-    for m in (1, 4, 16):
-        hits, groups = table_attack(*train, codes, z, sizes=joint.shape, m=m, rng=np.random.default_rng(0))
-        assert groups == (np.bincount(z) // m).sum()
-        assert (hits, groups) == table_attack(*train, codes, z, sizes=joint.shape, m=m, rng=np.random.default_rng(0))
-        shares.append(hits / groups)
-    assert shares[0] < shares[1] < shares[2]
-    with pytest.raises(ValueError, match="take a smaller m"):
-        table_attack(*train, codes, z, sizes=joint.shape, m=1000, rng=rng)
-
-
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
 def test_each_persons_images_are_dealt_into_groups_of_their_own(people, m, seed):
     z = np.array(people)
     groups = deal(z, m, np.random.default_rng(seed))
@@ -431,30 +259,6 @@ def test_each_persons_images_are_dealt_into_groups_of_their_own(people, m, seed)
     assert np.array_equal(groups, deal(z, m, np.random.default_rng(seed)))
     if m == 1:
         assert sorted(groups.ravel()) == list(range(len(z)))  # nothing is left out
-
-
-def test_hands_differ_by_chance_alone():
-    """Every image of a person is as likely to be left out as any other, and to be beside any other."""
-    z, rng = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]), np.random.default_rng(10)
-    hands = [deal(z, 2, rng) for _ in range(2000)]
-    dealt = np.mean([np.isin(np.arange(10), hand) for hand in hands], axis=0)
-    assert dealt == pytest.approx(np.full(10, 4 / 5), abs=0.03)
-    together = np.mean([[{0, 2} <= set(group.tolist()) for group in hand] for hand in hands], axis=0).sum()
-    assert together == pytest.approx(1 / 5, abs=0.03)  # two pairs of the ten there are
-
-
-def test_whoever_has_too_few_images_is_left_out():
-    z = np.repeat([3, 5, 9], [4, 2, 7])
-    rng = np.random.default_rng(0)
-    assert np.unique(z[deal(z, 3, rng)]).tolist() == [3, 9]
-    assert deal(z, 8, rng).shape == (0, 8)
-
-
-def test_smoothed_frequencies():
-    assert smoothed(np.array([0, 0, 2]), 4) == pytest.approx([3 / 7, 1 / 7, 2 / 7, 1 / 7])
-    assert smoothed(np.array([], int), 4) == pytest.approx(uniform(4))
-    with pytest.raises(ValueError, match="expected labels below 2"):
-        smoothed(np.array([0, 2]), 2)
 
 
 GOOD = {"codes": np.array([0, 1, 1]), "z": np.array([0, 0, 1]), "p_z": uniform(2), "p_k": uniform(2)}
@@ -481,9 +285,3 @@ def test_what_cannot_be_is_refused(wrong, message):
     if not {"p_z", "p_k"} & set(wrong) and "expected integers" not in message:
         with pytest.raises(ValueError, match=message):
             accuracy_bound(**{key: value for key, value in (GOOD | wrong).items() if key not in ("p_z", "p_k")})
-
-
-@pytest.mark.parametrize("wrong", [(-0.1, 1, 0.5), (0.1, 0, 0.5), (0.1, 1, 0), (0.1, 1, 1.1), (float("nan"), 1, 0.5)])
-def test_impossible_groups_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected nats >= 0, m >= 1"):
-        group_bound(*wrong)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anonrep.data.dataset import Dataset
-from anonrep.methods.code_encoder import CodeEncoder, decode_codewords, load_encoder, make_codebook, save_encoder
+from anonrep.methods.code_encoder import CodeEncoder, load_encoder, make_codebook, save_encoder
 from anonrep.networks import Autoencoder
 from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation
@@ -55,11 +55,6 @@ def fresh(autoencoder: Autoencoder) -> CodeEncoder:
     return encoder.eval()
 
 
-def same_picture(one: np.ndarray, two: np.ndarray) -> bool:
-    """Equal but for the last level, which rounding decides."""
-    return one.shape == two.shape and np.abs(one.astype(int) - two).max() <= 1
-
-
 # --- the network
 
 
@@ -74,25 +69,7 @@ def test_the_head_learns_and_the_features_do_not():
     assert all(weight.grad is not None for weight in encoder.head.parameters())
 
 
-def test_logits_come_one_a_code_and_codes_are_the_likeliest():
-    encoder, images = fresh(network()), grey(50)
-    logits = encoder(to_tensor(images))
-    assert logits.shape == (50, CODES)
-    codes = encoder.codes(images)
-    assert codes.dtype == np.int64
-    np.testing.assert_array_equal(codes, logits.argmax(1))
-    assert len(np.unique(codes)) > 5  # an encoder that says the same of everything would pass every test below
-
-
-def test_a_code_does_not_depend_on_the_images_beside_it():
-    encoder, images = fresh(network()), grey(1200)  # more than are shown at once
-    together = encoder.codes(images)
-    np.testing.assert_array_equal(encoder.codes(images[1100:]), together[1100:])
-    np.testing.assert_array_equal(encoder.codes(images[::-1].copy()), together[::-1])
-
-
 @given(st.lists(st.booleans(), min_size=CODES, max_size=CODES).filter(any))
-@settings(max_examples=30, deadline=None)
 def test_codes_that_are_kept_keep_their_logits_and_their_order(used):
     encoder, x = fresh(network()), to_tensor(grey(20))
     before = encoder(x)
@@ -102,14 +79,6 @@ def test_codes_that_are_kept_keep_their_logits_and_their_order(used):
     torch.testing.assert_close(after, before[:, torch.tensor(used)])
     assert encoder.head[-1].out_features == sum(used)
     assert all(weight.requires_grad for weight in encoder.head.parameters())
-
-
-def test_forgetting_codes_leaves_the_global_generator_alone():
-    encoder = fresh(network())
-    torch.manual_seed(3)
-    state = torch.get_rng_state()
-    encoder.keep(torch.arange(CODES) > 2)
-    assert torch.equal(state, torch.get_rng_state())
 
 
 # --- the codebook
@@ -128,12 +97,6 @@ def test_codes_that_no_training_image_has_are_dropped():
     np.testing.assert_array_equal(used[book.codes[stay]], before[stay])
 
 
-def test_the_codebook_holds_what_the_encoder_says_of_every_image():
-    data, encoder = people(), fresh(network())
-    book = make_codebook(network(), encoder, data)
-    np.testing.assert_array_equal(book.codes, encoder.codes(data.images))
-
-
 def test_each_picture_is_the_decoding_of_the_mean_hidden_layer_of_its_training_images():
     data, autoencoder = people(), network()
     book = make_codebook(autoencoder, fresh(autoencoder), data)
@@ -146,18 +109,6 @@ def test_each_picture_is_the_decoding_of_the_mean_hidden_layer_of_its_training_i
         assert np.abs(picture - expected).max() < 0.51
 
 
-def test_the_codes_of_single_images_are_drawn_as_the_autoencoder_does():
-    """One image a code: the picture is its reconstruction, and two images of one code share one that is neither."""
-    autoencoder, images = network(), grey(6)
-    alone = decode_codewords(autoencoder, images, np.arange(6))
-    x_hat = (autoencoder(to_tensor(images)).squeeze(1) * 255).round().byte().numpy()
-    assert same_picture(alone, x_hat)
-    shared = decode_codewords(autoencoder, images, np.array([0, 0, 1, 2, 3, 4]))
-    assert same_picture(shared[1:], x_hat[2:])
-    assert not np.array_equal(shared[0], x_hat[0])
-    assert not np.array_equal(shared[0], x_hat[1])
-
-
 def test_nothing_but_training_images_decides_the_pictures():
     data = people()
     first = make_codebook(network(), fresh(network()), data)
@@ -166,14 +117,6 @@ def test_nothing_but_training_images_decides_the_pictures():
         second = make_codebook(network(), fresh(network()), replace(data, images=images))
         assert np.array_equal(first.images, second.images) != changes
         assert not np.array_equal(first.codes, second.codes)
-
-
-def test_labels_decide_nothing():
-    data = people()
-    first = make_codebook(network(), fresh(network()), data)
-    second = make_codebook(network(), fresh(network()), replace(data, z=2 - data.z))
-    np.testing.assert_array_equal(first.images, second.images)
-    np.testing.assert_array_equal(first.codes, second.codes)
 
 
 # --- on disk
@@ -198,44 +141,12 @@ def test_comes_back_and_gives_the_same_codes(saved):
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in encoder.state_dict().items())
 
 
-def test_same_weights_same_bytes_and_the_description_beside_them(saved, tmp_path):
-    path, encoder = saved
-    save_encoder(tmp_path / "again", load_encoder(path), ARCHITECTURE, config={"steps": 3})
-    for kind in ("safetensors", "json"):
-        assert Path(f"{path}.{kind}").read_bytes() == (tmp_path / f"again.{kind}").read_bytes()
-    facts = json.loads(Path(f"{path}.json").read_text())
-    size = {"codes": encoder.head[-1].out_features, "units": UNITS}
-    assert facts == {"architecture": ARCHITECTURE, **size, "config": {"steps": 3}}
-    assert facts["codes"] < CODES
-
-
-def test_reading_leaves_the_global_generator_alone(saved):
-    torch.manual_seed(3)
-    state = torch.get_rng_state()
-    load_encoder(saved[0])
-    assert torch.equal(state, torch.get_rng_state())
-
-
-@pytest.mark.parametrize("kind", ["json", "safetensors"])
-def test_a_missing_file_is_named(saved, kind):
-    Path(f"{saved[0]}.{kind}").unlink()
-    with pytest.raises((FileNotFoundError, ValueError), match=rf"codes-40-seed-5\.{kind} .*`dvc repro`"):
-        load_encoder(saved[0])
-
-
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, -1])
 def test_a_truncated_file_is_named(saved, keep):
     file = Path(f"{saved[0]}.safetensors")
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
     with pytest.raises(ValueError, match=r"codes-40-seed-5\.safetensors and \.json are no encoder .*`dvc repro`"):
-        load_encoder(saved[0])
-
-
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe{}"])
-def test_a_damaged_description_is_named(saved, text):
-    Path(f"{saved[0]}.json").write_bytes(text)
-    with pytest.raises(ValueError, match=r"codes-40-seed-5\.json is damaged .*`dvc repro`"):
         load_encoder(saved[0])
 
 
@@ -257,11 +168,3 @@ def test_a_description_that_does_not_fit_the_weights_is_named(saved, change):
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(ValueError, match=r"(?s)codes-40-seed-5\.safetensors and \.json are no encoder .*`dvc repro`"):
         load_encoder(saved[0])
-
-
-def test_the_weights_of_other_players_are_no_encoder(saved):
-    path = saved[0]
-    weights = Path(f"{path}.safetensors")
-    weights.write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")  # a whole file that holds no tensor
-    with pytest.raises(ValueError, match=r"(?s)are no encoder .*Missing key"):
-        load_encoder(path)

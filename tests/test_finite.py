@@ -15,9 +15,8 @@ from anonrep.data.dataset import Dataset
 from anonrep.evaluation.contingency import plug_in_information
 from anonrep.evaluation.utility import utility_by_code
 from anonrep.game import GameConfig, pretrain_autoencoder
-from anonrep.methods import finite
 from anonrep.methods.code_encoder import CodeEncoder, make_codebook
-from anonrep.methods.finite import FiniteConfig, judge, learn, objective, prepare, train
+from anonrep.methods.finite import FiniteConfig, learn, objective, prepare, train, validate
 from anonrep.networks import Autoencoder
 from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation, torch_generator
@@ -122,53 +121,6 @@ def test_agrees_with_numpy_written_from_its_formula(batch, lam):
     assert all(type(value) is float for value in terms.values())
 
 
-@given(batches(), st.floats(0, 5))
-@QUICK
-def test_lambda_is_the_price_of_the_information_and_changes_no_term(batch, lam):
-    (free, terms), (paid, same_terms) = found(*batch, 0), found(*batch, lam)
-    assert terms == same_terms
-    assert float(paid - free) == pytest.approx(lam * terms["information"], abs=1e-9)
-
-
-def hard(codes: np.ndarray, k: int) -> np.ndarray:
-    return np.eye(k)[codes]
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=20), st.integers(0, 99))
-@QUICK
-def test_hard_codes_that_agree_cost_no_disagreement_and_what_is_left_are_known_numbers(codes, seed):
-    codes, draw = np.array(codes), np.random.default_rng(seed)
-    hidden, z = draw.standard_normal((len(codes), 2)), draw.integers(0, 3, len(codes))
-    _, terms = found(hard(codes, 5), hard(codes, 5), hidden, z, 1.0)
-    assert terms["consistency"] == 0
-    within = [((hidden[codes == c] - hidden[codes == c].mean(0)) ** 2).sum() for c in np.unique(codes)]
-    assert terms["distortion"] == pytest.approx(sum(within) / len(codes), abs=1e-9)
-    assert terms["information"] == pytest.approx(plug_in_information(codes, z), abs=1e-9)
-    share = np.bincount(codes, minlength=5) / len(codes)
-    assert terms["code_usage"] == pytest.approx(np.log(5) + sum(s * np.log(s) for s in share if s), abs=1e-9)
-    # The control: codes that never agree cost as much as there is.
-    _, others = found(hard(codes, 5), hard((codes + 1) % 5, 5), hidden, z, 1.0)
-    assert others["consistency"] == pytest.approx(math.log(1e6))
-
-
-@given(st.integers(2, 8), st.integers(1, 5))
-@QUICK
-def test_no_code_is_idle_where_all_are_equally_often_used_and_all_but_one_where_one_is(k, times):
-    codes = np.tile(np.arange(k), times)
-    hidden, z = np.zeros((len(codes), 1)), np.zeros(len(codes), int)
-    assert found(hard(codes, k), hard(codes, k), hidden, z, 0)[1]["code_usage"] == pytest.approx(0, abs=1e-9)
-    flat = np.full((len(codes), k), 1 / k)
-    assert found(flat, flat, hidden, z, 0)[1]["code_usage"] == pytest.approx(0, abs=1e-9)
-    assert found(hard(0 * codes, k), hard(0 * codes, k), hidden, z, 0)[1]["code_usage"] == pytest.approx(np.log(k))
-
-
-def test_look_alikes_count_for_the_share():
-    """A code that only neighbours get is not idle."""
-    zeros, ones = np.zeros(6, int), np.ones(6, int)
-    terms = found(hard(zeros, 2), hard(ones, 2), np.zeros((6, 1)), zeros, 0)[1]
-    assert terms["code_usage"] == pytest.approx(0, abs=1e-9)
-
-
 @given(batches(), st.integers(0, 99))
 @QUICK
 def test_no_other_centres_distort_less(batch, seed):
@@ -206,50 +158,6 @@ def test_moves_the_head_alone_and_leaves_the_global_generators_alone():
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == random.getstate()
     assert np.array_equal(states[2], np.random.get_state()[1])  # noqa: NPY002
-
-
-def test_the_history_has_a_finite_row_every_ten_steps_and_its_price_rises_to_lambda():
-    autoencoder, seen, config = tiny(steps=95)
-    history = train(fresh(autoencoder, config), seen["train"], 2.0, config, torch_generator(0))
-    assert [row["step"] for row in history] == list(range(0, 95, 10))
-    assert all(list(row) == ["step", "price", *TERMS] for row in history)
-    assert all(math.isfinite(value) for row in history for value in row.values())
-    prices = [row["price"] for row in history]
-    assert prices[0] == 0
-    assert prices == sorted(prices)
-    assert 0.9 * 2 < prices[-1] < 2
-    assert sum(price == 0 for price in prices) == math.ceil(finite.RISE * len(prices))
-    assert history[-1]["distortion"] < history[0]["distortion"]
-
-
-def test_the_temperature_falls_from_one(monkeypatch):
-    autoencoder, seen, config = tiny(temperature=0.25)
-    used, real = [], finite._soft_codes
-    monkeypatch.setattr(finite, "_soft_codes", lambda *given: used.append(given[3]) or real(*given))
-    encoder = fresh(autoencoder, config)
-    train(encoder, seen["train"], 1.0, config, torch_generator(0))
-    assert used == pytest.approx([0.25 ** (step / 20) for step in range(20)])
-    judge(encoder, seen["validation"], 1.0, config, torch_generator(0))
-    assert used[-1] == 0.25
-
-
-def test_soft_codes_are_of_moved_copies_of_an_image_and_of_one_of_its_look_alikes(float32):
-    autoencoder, seen, config = tiny()
-    encoder, view = fresh(autoencoder, config).eval(), seen["validation"]
-    index = torch.arange(len(view.hidden))
-    every = (encoder.head(view.copies.flatten(0, 1)) / 0.5).softmax(1).unflatten(0, view.copies.shape[:2])
-    drawn_p, drawn_q = set(), set()
-    for seed in range(5):
-        p, q = finite._soft_codes(encoder, view, index, 0.5, torch_generator(seed))
-        for i in range(len(index)):
-            mine = (every[:, i] - p[i]).abs().amax(1) < 1e-5
-            theirs = (every[:, view.neighbours[i]] - q[i]).abs().amax(2) < 1e-5
-            assert mine.any()
-            assert theirs.any()
-            drawn_p.add(int(mine.int().argmax()))
-            drawn_q.add(int(theirs.int().argmax()))
-    assert drawn_p == set(range(config.copies))
-    assert drawn_q == set(range(config.copies * config.neighbours))
 
 
 def test_same_seed_same_history_and_weights_whatever_the_global_generators_hold():
@@ -302,33 +210,8 @@ def test_the_restart_with_the_least_objective_on_validation_is_kept():
         assert row["objective"] == pytest.approx(fidelity + lam * row["information"], rel=1e-5)
     assert [row["restart"] for row in history] == [0, 0, 1, 1, 2, 2, 3, 3]
     judged = torch_generator(7, "finite", "1", config.codes, chosen["restart"], "judge")
-    again = judge(encoder, seen["validation"], lam, config, judged)
+    again = validate(encoder, seen["validation"], lam, config, judged)
     assert again == {name: chosen[name] for name in ("objective", *TERMS)}
-
-
-@pytest.mark.parametrize("objectives", [[3, 1, 2], [1, 2, 3], [3, 2, 1]])
-def test_whichever_it_is(monkeypatch, objectives):
-    autoencoder, seen, config = tiny(restarts=3)
-    judged = []
-
-    def say(encoder, view, lam, *_):
-        judged.append((encoder, view, lam))
-        return {"objective": objectives[len(judged) - 1]}
-
-    monkeypatch.setattr(finite, "judge", say)
-    encoder, _, restarts = learn(autoencoder.encoder, seen, 0.5, config, 0)
-    assert [row["chosen"] for row in restarts] == [value == 1 for value in objectives]
-    assert encoder is judged[objectives.index(1)][0]
-    assert all(view is seen["validation"] and lam == 0.5 for _, view, lam in judged)
-
-
-def test_judging_moves_nothing():
-    autoencoder, seen, config = tiny()
-    encoder = fresh(autoencoder, config).eval()
-    before = weights(encoder)
-    rows = [judge(encoder, seen["validation"], 2.0, config, torch_generator(seed)) for seed in (0, 0, 1)]
-    assert same(before, weights(encoder))
-    assert rows[0] == rows[1] != rows[2]
 
 
 # --- the claim
@@ -383,8 +266,3 @@ def test_the_codes_tell_the_person_for_nothing_hardly_at_a_price_and_the_shape_e
 def test_a_wrong_number_is_refused_by_name(wrong, error, message):
     with pytest.raises(error, match=message):
         FiniteConfig(**wrong)
-
-
-def test_whole_numbers_may_stand_for_fractions_and_nothing_need_move():
-    config = FiniteConfig(temperature=1, jitter=0, blur=1, codes=2, batch=2)
-    assert (config.temperature, config.jitter) == (1, 0)

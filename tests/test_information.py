@@ -1,11 +1,10 @@
 """Information from attackers: lower bounds that stay below the truth and near it, on channels whose truth is known."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr
 
@@ -54,7 +53,6 @@ def random_table(seed, most=6):
 
 
 @given(SEEDS)
-@settings(max_examples=150, deadline=None)
 def test_the_best_attackers_beliefs_tell_all_and_its_errors_tell_no_more(seed):
     table = random_table(seed)
     (z, x), joint = counted(table), table / table.sum()
@@ -68,7 +66,6 @@ def test_the_best_attackers_beliefs_tell_all_and_its_errors_tell_no_more(seed):
 
 
 @given(SEEDS, st.floats(0.05, 20))
-@settings(max_examples=150, deadline=None)
 def test_no_other_attackers_beliefs_tell_more_than_there_is(seed, spread):
     """Whatever it believes, and whomever it has in mind besides: two of its classes do not occur."""
     table, rng = random_table(seed), np.random.default_rng(seed)
@@ -96,25 +93,6 @@ def test_on_a_symmetric_channel_errors_tell_all(classes, error):
 # On held-out images, where chance plays in.
 
 
-@given(st.integers(2, 12), st.floats(0, 0.9), SEEDS)
-@settings(max_examples=60, deadline=None)
-def test_bounds_from_a_symmetric_channel_are_below_the_truth_by_little(classes, share, seed):
-    n, error = 4000, share * (1 - 1 / classes)
-    joint, rng = symmetric(classes, error), np.random.default_rng(seed)
-    z, x = drawn(joint, n, rng)
-    beliefs = bayes(joint + 1e-12)[0]
-    low, _ = wilson(int(np.sum(x == z)), n, confidence=1 - 2e-7)
-    found = information_bounds(beliefs[x], np.arange(classes), z, error=1 - low, confidence=1 - 1e-9)
-    truth = true_information(joint)
-    spread = math.sqrt((joint * np.log(beliefs) ** 2).sum() - (joint * np.log(beliefs)).sum() ** 2)
-    assert found["information"] == pytest.approx(truth, abs=5.5 * spread / math.sqrt(n) + 0.012)
-    assert found["information_fano"] <= truth + 1e-6
-    if error > 0.05:  # rarer ones are too few in n for the normal approximation
-        assert found["information_low"] <= truth
-    if share < 0.4:
-        assert all(found[name] > 0.5 * truth for name in NAMES)
-
-
 @pytest.mark.parametrize("name", ["symmetric", "skewed"])
 def test_the_lower_limits_hold_as_often_as_they_say(name):
     """600 assessments of 400 images; without a margin, the control, every second one is above the truth."""
@@ -134,37 +112,7 @@ def test_the_lower_limits_hold_as_often_as_they_say(name):
     assert 0.3 < above["information"] < 0.6
 
 
-def test_a_release_that_tells_nothing_has_bounds_of_about_zero():
-    joint, rng = np.outer([0.5, 0.3, 0.2], [0.25] * 4), np.random.default_rng(1)
-    found = []
-    for _ in range(200):
-        z, x = drawn(joint, 500, rng)
-        beliefs = rng.dirichlet(np.ones(3), 4)[x] * 0.2 + np.array([0.5, 0.3, 0.2]) * 0.8
-        error = 1 - wilson(int(np.sum(beliefs.argmax(1) == z)), 500)[0]
-        found.append(information_bounds(beliefs, np.arange(3), z, error=error))
-    assert np.mean([row["information_low"] > 0 for row in found]) < 0.06
-    assert all(row["information_fano"] == 0 for row in found)
-    assert np.mean([row["information"] for row in found]) < 0.01
-
-
 # Edges.
-
-
-def test_a_perfect_attacker_proves_all_there_is():
-    z = np.repeat(["me", "you", "him"], [5, 3, 2])
-    classes, place = np.unique(z, return_inverse=True)
-    found = information_bounds(np.eye(3)[place] + 1e-300, classes, z, error=0.0)
-    assert found["information"] == pytest.approx(entropy(np.array([0.5, 0.3, 0.2])))
-    assert found["information_fano"] == pytest.approx(found["information"])
-    assert 0 < found["information_low"] < found["information"]  # ten labels do not say for sure how much that is
-    balanced = information_bounds(np.eye(2)[[0, 1, 0, 1]] + 1e-300, np.arange(2), np.array([0, 1, 0, 1]), error=0.0)
-    assert balanced == pytest.approx(dict.fromkeys(NAMES, math.log(2)))
-
-
-def test_beliefs_that_are_worse_than_none_prove_nothing():
-    z = np.arange(40) % 2
-    wrong = np.where(np.arange(2) == z[:, None], 0.01, 0.99)
-    assert information_bounds(wrong, np.arange(2), z, error=1.0) == pytest.approx(dict.fromkeys(NAMES, 0), abs=1e-12)
 
 
 def test_a_label_the_attacker_has_never_heard_of_costs_and_breaks_nothing():
@@ -182,46 +130,10 @@ def test_a_label_the_attacker_has_never_heard_of_costs_and_breaks_nothing():
     assert nobody == pytest.approx(dict.fromkeys(NAMES, 0), abs=1e-12)
 
 
-def test_more_confidence_lowers_the_limit_alone():
-    z, x = drawn(symmetric(4, 0.3), 500, np.random.default_rng(2))
-    rows = [
-        information_bounds(bayes(symmetric(4, 0.3))[0][x], np.arange(4), z, error=0.3, confidence=confidence)
-        for confidence in (0.5, 0.8, 0.95, 0.999)
-    ]
-    assert all(more["information_low"] < less["information_low"] for less, more in pairwise(rows))
-    assert rows[0]["information_low"] == pytest.approx(rows[0]["information"])
-    assert len({(row["information"], row["information_fano"]) for row in rows}) == 1
-
-
 # Fano's inequality, and what follows for every classifier.
 
 
-@given(st.integers(2, 40), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=100, deadline=None)
-def test_more_errors_leave_more_unknown_up_to_a_blind_guess(classes, one, other):
-    less, more = sorted((one, other))
-    assert 0 <= fano(less, classes) <= fano(more, classes) + 1e-12
-    assert fano(more, classes) <= math.log(classes) + 1e-12
-    if more >= 1 - 1 / classes:
-        assert fano(more, classes) == pytest.approx(math.log(classes))
-
-
-def test_fano_at_its_edges():
-    assert fano(0, 30) == 0
-    assert fano(0.5, 1) == fano(0, 1) == 0  # one class: nothing to err about
-    assert fano(0.11, 2) == pytest.approx(entropy(np.array([0.11, 0.89])))  # two: the binary entropy
-    assert fano(0.89, 2) == fano(0.5, 2) == pytest.approx(math.log(2))
-
-
-@given(st.integers(2, 40), st.floats(0.001, 0.999))
-@settings(max_examples=100, deadline=None)
-def test_the_least_error_is_where_fano_meets_what_is_left(classes, share):
-    p_z, error = np.full(classes, 1 / classes), share * (1 - 1 / classes)
-    assert least_error(math.log(classes) - fano(error, classes), p_z) == pytest.approx(error, abs=1e-5)
-
-
 @given(SEEDS)
-@settings(max_examples=150, deadline=None)
 def test_no_classifier_errs_less_than_the_information_allows(seed):
     joint = random_table(seed) / random_table(seed).sum()
     information, p_z = true_information(joint), joint.sum(1)
@@ -237,8 +149,3 @@ def test_the_least_error_at_its_edges():
     assert least_error(100, uniform) == least_error(math.inf, uniform) == least_error(entropy(skewed), skewed) == 0
     assert least_error(0, skewed) == pytest.approx(0.3)  # a blind guess's: its wrong answers are equally likely
     assert least_error(0, np.array([1.0])) == 0
-
-
-def test_entropy_of_what_is_certain_and_of_what_is_not():
-    assert entropy(np.array([1.0, 0.0])) == 0
-    assert entropy(np.full(8, 1 / 8)) == pytest.approx(math.log(8))

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.attackers import AttackBudget
-from anonrep.evaluation.naturalness import mean_ssim, naturalness, reading_accuracy, two_sample_accuracy
+from anonrep.evaluation.naturalness import naturalness, reading_accuracy, two_sample_accuracy
 from anonrep.evaluation.network_attacker import NetworkAttacker
 
 SIZE = 12
@@ -61,51 +60,12 @@ def test_two_samples_of_the_same_kind_are_not_told_apart():
     assert abs(accuracy - 0.5) < 3.3 * np.sqrt(0.25 / 400)
 
 
-def test_a_subtle_mark_is_told_from_real():
-    """One grey pixel in a corner of every release, which no eye would see and SSIM hardly does."""
-    data = drawn()
-    marked = data.images.copy()
-    marked[:, 0, 0] = 120
-    release = data.released(marked)
-    assert mean_ssim(data, release) > 0.9
-    assert two_sample_accuracy(data, release, epochs=15, seed=0) > 0.9
-
-
-class Reads(ClassifierMixin, BaseEstimator):
-    """Answers with what was set, and keeps what it was shown."""
-
-    def __init__(self, answers):
-        self.answers = answers
-
-    def predict(self, images):
-        self.shown = images
-        return self.answers
-
-
-def test_the_reading_accuracy_counts_test_images_read_as_what_they_were():
-    data = drawn()
-    truth = data.subset("test").attributes["digit"]
-    answers = truth.copy()
-    answers[:50] = 1 - answers[:50]
-    reader = Reads(answers)
-    release = noise(data)
-    assert reading_accuracy(reader, release, "digit") == 150 / 200
-    assert np.array_equal(reader.shown, release.subset("test").images)
-
-
 def test_a_digit_that_became_another_is_seen_by_the_reader_alone(reader):
     """Every image turned by a quarter: real-looking bars that show the other digit."""
     data = drawn()
     turned = data.released(data.images.transpose(0, 2, 1).copy())
     assert reading_accuracy(reader, turned, "digit") < 0.05
     assert two_sample_accuracy(data, turned, epochs=4, seed=0) < 0.6
-
-
-def test_ssim_looks_at_test_images_alone():
-    data = drawn()
-    images = data.images.copy()
-    images[data.split < 2] = 0
-    assert mean_ssim(data, data.released(images)) == 1
 
 
 def test_the_two_sample_network_never_sees_an_image_in_both_forms_nor_a_test_image(monkeypatch):
@@ -124,10 +84,3 @@ def test_the_two_sample_network_never_sees_an_image_in_both_forms_nor_a_test_ima
     assert np.array_equal(images[is_real], real[is_real])
     assert np.array_equal(images[~is_real], fake[~is_real])
     assert is_real.mean() == 0.5
-
-
-def test_the_same_seed_gives_the_same_judgement():
-    data = drawn()
-    release = data.released(255 - data.images)
-    first, second = (two_sample_accuracy(data, release, epochs=1, seed=0) for _ in range(2))
-    assert first == second

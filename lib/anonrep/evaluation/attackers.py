@@ -1,4 +1,4 @@
-"""Attackers: classifiers trained afresh on released images with the true labels, after the game is over.
+"""Attackers: classifiers trained from scratch on released images with the true labels.
 
 Each follows scikit-learn's estimator conventions on uint8 images: `fit(images (N, H, W), labels (N,))` and
 `predict_proba(images)`, float (N, classes) in the order of `classes_`. An attacker is a list of candidates that differ
@@ -27,25 +27,25 @@ from anonrep.utils.seeds import numpy_generator
 
 Suite = Mapping[str, Sequence[BaseEstimator]]
 FEW = ("neighbours", "trees", "svm", "cnn")  # one of each kind, for where the whole suite would take too long
-PAPERS = ("cnn",)  # the paper's own assessment
+PAPERS = ("cnn",)  # the paper's own protocol
 
 
 @dataclass(frozen=True)
 class AttackBudget:
-    """How hard the attackers and the judges of naturalness work."""
+    """How much the attackers, and the networks that measure naturalness, may compute."""
 
     network_epochs: int = 16  # of the attackers `cnn` and `mlp`
-    large_epochs: int = 24  # of the attacker `cnn_large`, which takes longer than all the others together
+    large_epochs: int = 24  # of the attacker `cnn_large`, which takes longer than all others together; 0 leaves it out
     trees: int = 200
     boosting_rounds: int = 20  # of the boosted trees
-    pairwise_images: int = 6000  # that `neighbours` and `svm`, which compare images in pairs, learn from at most
+    pairwise_images: int = 6000  # the most that `neighbours` and `svm`, which compare pairs of images, are trained on
     reader_epochs: int = 16  # of the network, trained on raw images, that reads the released ones
     two_sample_epochs: int = 4  # of the network that tells real from released images
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            least = 0 if field.name == "large_epochs" else 1  # 0: without that attacker
+            least = 0 if field.name == "large_epochs" else 1
             if type(value) is not int or value < least:
                 raise ValueError(f"{field.name} is {value!r}; expected a whole number from {least}")
 
@@ -53,9 +53,9 @@ class AttackBudget:
 def suite(budget: AttackBudget, *, seed: int, device: str = "cpu") -> Suite:
     """The attackers by name, each with the candidates that validation chooses from.
 
-    `cnn` is the paper's own kind of assessment network; the others are there because an adversarial game may hide the
-    label from networks like its own and not from these. A further attacker is one more entry. The last of every
-    assessment, the ensemble of the others, is made by `assessment.attack`.
+    `cnn` is the paper's own kind of assessment network. The others are there because an adversarial game may hide the
+    label from networks like its own and not from them. A further attacker is one more entry. Their ensemble is made by
+    `assessment.attack`.
     """
     network = {"seed": seed, "device": device}
     few = partial(AtMost, most=budget.pairwise_images, seed=seed)
@@ -84,20 +84,20 @@ def pixels(images: np.ndarray) -> np.ndarray:
 
 
 def coarse(images: np.ndarray, size: int = 10) -> np.ndarray:
-    """Means over a grid of `size` x `size`, rows: on all pixels, a tree a round and class would take too long."""
+    """Means over a grid of `size` x `size`, as rows: a tree for each round and class is too slow on all pixels."""
     return resize_local_mean(images, (len(images), size, size), preserve_range=True).reshape(len(images), -1)
 
 
 def on_pixels(estimator: BaseEstimator) -> BaseEstimator:
-    """A scikit-learn classifier that is handed images."""
+    """A scikit-learn classifier that takes images."""
     return make_pipeline(FunctionTransformer(pixels), estimator)
 
 
 class AtMost(ClassifierMixin, BaseEstimator):
-    """An attacker that learns from at most `most` images, drawn at random with `seed`, each label once at least.
+    """An attacker trained on at most `most` images, drawn at random with `seed`, with each label at least once.
 
-    For those whose time and memory grow with the square of the number of images. Where there are no more than `most`,
-    it is the attacker itself. `n_train_` is from how many it learned.
+    For attackers whose time and memory grow with the square of the number of images. Where there are no more than
+    `most`, it is the attacker itself. `n_train_` is the number of images it was trained on.
     """
 
     def __init__(self, attacker: BaseEstimator, most: int, seed: int) -> None:
@@ -124,7 +124,7 @@ class AtMost(ClassifierMixin, BaseEstimator):
 class SupportVectors(ClassifierMixin, BaseEstimator):
     """A support vector machine with the radial kernel exp(-gamma |x - y|^2), one against one.
 
-    The kernel is computed as a matrix product, twice as fast as within libsvm. Its probabilities are the softmax of the
+    The kernel is a matrix product, twice as fast as within libsvm. Its probabilities are the softmax of the
     votes; `assessment.attack` calibrates them like everybody's.
     """
 

@@ -1,15 +1,15 @@
 r"""Bounds that hold for every classifier, for a release that shows one of K fixed images.
 
-Such a release is a discrete channel from person z to code k, and n held-out pairs (k, z) say how much it can tell.
-Assumed throughout:
+Such a release is a discrete channel from person z to code k. The bounds follow from n held-out pairs (k, z), under
+these assumptions:
 
-- the held-out images took no part in any choice: encoder, images and references were made on other data;
+- the held-out images took no part in any choice: encoder, codewords and references were made on other data;
 - they are independent draws of P_ZK, and the attacked images are drawn like them (several images of one person:
-  independently given the person). Images held out of a file of N in which everybody has as many of each kind by design
-  are more regular than independent draws: counting errs on the safe side, the limit for the information comes out lower
-  by up to about (K - 1)(|Z| - 1) / 2N nats;
+  independently given the person). Images held out of a file of N that has equally many of each kind from everybody by
+  design are more regular than independent draws: counting then errs on the safe side, and the limit for the information
+  is too low by up to about (K - 1)(|Z| - 1) / 2N nats;
 - the attacker may know everything about the release, and nothing else about the person: other side information is not
-  covered. The same image released again has the same code, so that releasing it again tells nothing more.
+  covered. An image that is released again has the same code, which tells nothing new.
 
 Codes are integers in 0..K-1, persons integers in 0..|Z|-1, information is in nats, accuracies are fractions.
 """
@@ -33,8 +33,8 @@ def accuracy_bound(codes: np.ndarray, z: np.ndarray, delta: float = 0.05) -> flo
 
     The best classifier, of accuracy B*, is one fixed rule from codes to persons. Its hits in the n held-out images are
     binomial with B*, so that their upper limit (Clopper and Pearson, 1934) is at least B* with probability 1 - delta.
-    No rule hits more than S times, and the limit grows with the hits. `codes`, `z`: (n,) held-out pairs. Raises
-    ValueError for what is no list of pairs.
+    No rule hits more than S times, and the limit grows with the hits. `codes`, `z`: (n,) held-out pairs; ValueError for
+    anything else.
     """
     check_level(delta)
     table = count_pairs(codes, z)
@@ -43,13 +43,13 @@ def accuracy_bound(codes: np.ndarray, z: np.ndarray, delta: float = 0.05) -> flo
 
 
 def clip_accuracy_bound(codes: np.ndarray, z: np.ndarray, clips: np.ndarray, delta: float = 0.05) -> float:
-    r"""`accuracy_bound` where whole clips are the independent draws, and frames of one clip are alike.
+    r"""`accuracy_bound` where clips are the independent draws, and frames of a clip are similar.
 
     .. math:: S = \sum_k \max_z \sum_c N_{ckz} / N_c, \qquad \mathrm{kl}(S / C \,\|\, B) = \log(1 / \delta) / C
 
     Accuracy is that on a random frame of a random clip. The best rule hits a share of each clip's N_c frames; over C
     clips these shares are independent, in [0, 1], and sum to S at most. Chernoff's bound, which holds for them as for
-    single hits (Hoeffding, 1963), gives the limit B. Much wider than counting frames, and honest: a clip is one draw.
+    single hits (Hoeffding, 1963), gives the limit B. It is much wider than the limit that counts frames.
     `codes`, `z`, `clips`: (n,) held-out images.
     """
     check_level(delta)
@@ -71,9 +71,9 @@ def group_bound(information: float, m: int, p_max: float) -> float:
     .. math:: \max \{B : B \log\tfrac{B}{p} + (1 - B) \log\tfrac{1 - B}{1 - p} \le m D\}, \qquad p = \max_z p_z
 
     `information`: D(P_ZK || p_z x p_k) in nats, or an upper limit for it; `p_max`: p, of the same p_z. By data
-    processing on the event "named rightly", the left side is at most the divergence of (Z, K_1, ..., K_m) from
-    p_z x p_k x ... x p_k, where nobody names more than p rightly. For images drawn independently given the person that
-    divergence is D(P_Z || p_z) + m E_z D(P_{K|z} || p_k) <= m D.
+    processing on the event that the classifier is right, the left side is at most the divergence of (Z, K_1, ..., K_m)
+    from p_z x p_k x ... x p_k, where every classifier's accuracy is at most p. For images drawn independently
+    given the person that divergence is D(P_Z || p_z) + m E_z D(P_{K|z} || p_k) <= m D.
     """
     if not (information >= 0 and m >= 1 and 0 < p_max <= 1):
         raise ValueError(f"{information} nats, m = {m}, p_max = {p_max}: expected nats >= 0, m >= 1, 0 < p_max <= 1")
@@ -93,11 +93,12 @@ def certify(
     images_per_person: Sequence[int] = (1, 5, 20),
     delta: float = 0.05,
 ) -> list[dict]:
-    """One row for each number m of images of one person: its bound is by counting for m = 1, by information for more.
+    """One row for each number m of images of one person: m, bound, delta, information_bound, information, n.
 
-    Arguments as in `information_bound`. Each row holds at confidence 1 - delta by itself; for all rows at once divide
-    delta by their number (Bonferroni). A row also bounds whoever holds fewer images, so that none is below the bound by
-    counting. `information_bound` and `information`, the plug-in estimate, are nats.
+    The bound is by counting for m = 1 and by information for more. Arguments as in `information_bound`. Each row holds
+    at confidence 1 - delta by itself; for all rows at once divide delta by their number (Bonferroni). A row also bounds
+    an attacker who holds fewer images, so that no bound is below that by counting. `information_bound` and
+    `information`, the plug-in estimate, are nats.
     """
     d, p_max = information_bound(codes, z, p_z=p_z, p_k=p_k, delta=delta), float(np.max(p_z))
     shared = {"delta": delta, "information_bound": d, "information": plug_in_information(codes, z), "n": len(z)}

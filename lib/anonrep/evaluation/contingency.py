@@ -1,6 +1,6 @@
-"""The table of codes and persons of a release that shows one of K fixed images: counted, smoothed, and attacked with.
+"""The contingency table of codes and persons of a release of K codewords: counts, smoothing, and an attack.
 
-What is said here of a release is an estimate or an attack; what holds for every classifier is in `certificate`.
+These are estimates and attacks; what holds for every classifier is in `certificate`.
 Codes are integers in 0..K-1, persons integers in 0..|Z|-1, information is in nats.
 """
 
@@ -9,7 +9,7 @@ from scipy.special import rel_entr
 
 
 def count_pairs(codes: np.ndarray, z: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Counts N_zk (|Z|, K) of the pairs; without a shape, as large as the labels ask for."""
+    """Counts N_zk (|Z|, K) of the pairs (n,); without a `shape`, just large enough for the labels."""
     codes, z = np.asarray(codes), np.asarray(z)
     if codes.shape != z.shape or codes.ndim != 1 or codes.size == 0:
         raise ValueError(f"codes {codes.shape}, z {z.shape}: expected two equal shapes (n,) with n > 0")
@@ -24,7 +24,7 @@ def count_pairs(codes: np.ndarray, z: np.ndarray, shape: tuple[int, int] | None 
 
 
 def smoothed(labels: np.ndarray, size: int, weight: float = 1.0) -> np.ndarray:
-    """Frequencies (size,) of integer labels 0..size-1, `weight` added to every count so that none is 0."""
+    """Frequencies (size,) of integer labels 0..size-1, with `weight` added to every count so that none is 0."""
     counts = np.bincount(labels, minlength=size) + weight
     if len(counts) > size:
         raise ValueError(f"label {len(counts) - 1}: expected labels below {size}; check the size")
@@ -51,10 +51,10 @@ def table_attack(
     m: int,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """The attacker to set beside the bounds: it knows the encoder, counts codes in training data, names by naive Bayes.
+    """The attacker beside the bounds: it knows the encoder, counts codes in training data, and applies naive Bayes.
 
-    `sizes`: (|Z|, K). Each person's held-out images are dealt at random into disjoint groups of m; a rest of fewer is
-    left out. Returns (groups named rightly, groups); raises ValueError if no person has m images.
+    `sizes`: (|Z|, K). Each person's held-out images are dealt at random into disjoint groups of m (`deal`). Returns
+    (correct groups, groups); raises ValueError if no person has m images.
     """
     prior = np.log(smoothed(z_train, sizes[0]))
     likelihood = np.log([smoothed(codes_train[z_train == person], sizes[1]) for person in range(sizes[0])])
@@ -66,15 +66,15 @@ def table_attack(
 
 
 def deal(z: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
-    """Each person's images dealt at random into disjoint groups of m, a rest of fewer left out: int64 (groups, m).
+    """Deal each person's images at random into disjoint groups of m; a rest of fewer is left out: int64 (groups, m).
 
-    `z`: (n,). Rows are positions in it, persons in order.
+    `z`: (n,). Each row holds positions in it; persons come in order.
     """
     own = [rng.permutation(np.flatnonzero(z == person)) for person in np.unique(z)]
     return np.concatenate([index[: len(index) // m * m].reshape(-1, m) for index in own])
 
 
 def check_level(delta: float) -> None:
-    """Raise ValueError for what is no error probability of a bound."""
+    """Raise ValueError unless delta can be the error probability of a bound."""
     if not 0 < delta < 1:
         raise ValueError(f"delta = {delta}: expected 0 < delta < 1, such as 0.05")

@@ -1,6 +1,6 @@
-r"""An upper limit for how far pairs of a code and a person are from independent, from counts of held-out pairs.
+r"""An upper limit for the divergence of codes and persons from independence, from counts of held-out pairs.
 
-`certificate` says what is assumed of them, and what follows for who holds several images of one person.
+`certificate` states the assumptions, and what follows for an attacker who holds several images of one person.
 """
 
 import math
@@ -32,12 +32,12 @@ def information_bound(
     3. The lambda sum to n as the mu do, and the g(lambda; mu) to nD. So with the bracket at T = t, where the truth is
        one of the lambda, log P(T <= t) <= bracket - anD + log delta (weak Lagrangian duality).
     4. Hence D > d(t) implies P(T <= t) < delta. As d grows with t, the event d(T) < D is T <= t*, t* the largest value
-       of T with d(t*) < D, and has probability below delta. The minimum may thus be taken after seeing T; what an
-       imperfect search finds is larger, and holds too.
+       of T with d(t*) < D, and has probability below delta. So the minimum may be taken after seeing T; an imperfect
+       search finds a larger value, which holds too.
 
     The suprema are bounded from above, not sampled (`_worst_cell`). Cells that expect far less than one pair make the
-    limit wide: rare codes, or n of the order of K |Z|. A table more regular than chance makes them has a limit of 0:
-    such tables are within the share delta that the confidence leaves, and no finding.
+    limit wide: rare codes, or n of the order of K |Z|. A table that is more regular than chance allows has a limit of
+    0; such tables are within the share delta of errors.
     """
     check_level(delta)
     p_z, p_k = _reference(p_z, "p_z"), _reference(p_k, "p_k")
@@ -52,9 +52,9 @@ def information_bound(
         worst = _worst_table(s, a, b, cells, sizes, n, step)
         return max(0.0, float(price + s * statistic + worst) / (a * n))
 
-    # The bracket is convex in (s, a, b), so its ratio to a has one valley; it has kinks too, on which a simplex can get
-    # stuck, hence the second round. The search lumps similar cells under their least mu (rare cells limit a) and steps
-    # widely; the value returned does neither: its chords add at most about n step^2 / 8 nats to the bracket.
+    # The bracket is convex in (s, a, b), so that its ratio to a has one valley, but with kinks, where a simplex can get
+    # stuck: hence the second round. The search lumps similar cells under their least mu (rare cells limit a) and takes
+    # wide steps. The returned value does neither: its chords add at most about n step^2 / 8 nats to the bracket.
     lumps = np.array_split(np.sort(mu, axis=None), min(32, mu.size))
     rough = np.array([lump[0] for lump in lumps]), np.array([len(lump) for lump in lumps])
     point = np.array([-1.6, -0.6, 0.0])

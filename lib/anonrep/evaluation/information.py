@@ -1,8 +1,8 @@
-r"""What attackers say about the mutual information I(Z; X_hat) between the private label and a release. Nats.
+r"""Lower bounds on the mutual information I(Z; X_hat) between the private label and a release, from attackers. Nats.
 
-An attacker that does well proves that information is there: a lower bound. One that does badly proves nothing, so none
-of these numbers bounds what another attacker can learn. That takes an upper bound, as a finite release has
-(`certificate`), and `least_error` says what follows from one.
+An attacker with high accuracy proves that information is there. One with low accuracy proves nothing, so that none of
+these numbers bounds what another attacker can learn. That takes an upper bound, which a finite release has
+(`certificate`); `least_error` says what follows from it.
 """
 
 import math
@@ -23,8 +23,8 @@ def fano(error: float, classes: int) -> float:
 
     .. math:: H(Z \mid \hat X) \le h(P_e) + P_e \log(|Z| - 1)
 
-    Fano's inequality (Cover and Thomas, 2006, Theorem 2.10.1); h is the binary entropy. An error above that of a blind
-    guess among `classes` says nothing: log |Z|.
+    Fano's inequality (Cover and Thomas, 2006, Theorem 2.10.1); h is the binary entropy. An error above that of a
+    uniform guess among `classes` says nothing: log |Z|.
     """
     error = min(error, 1 - 1 / classes)
     return float(entr(error) + entr(1 - error) + xlogy(error, max(classes - 1, 1)))
@@ -51,17 +51,17 @@ def information_bounds(
     probabilities  (n, C), none of them 0, by an attacker that has not seen these images; classes  (C,);  labels  (n,)
     error          its probability of error, or an upper limit of it
 
-    information_fano   from its errors (`fano`), as sure as `error` is
-    information        from what it believed: H(Z) - E[-log q(z | x_hat)] <= I(Z; X_hat) (Barber and Agakov, 2003),
+    information_fano   from its errors (`fano`), at the confidence of `error`
+    information        from its probabilities: H(Z) - E[-log q(z | x_hat)] <= I(Z; X_hat) (Barber and Agakov, 2003),
                        estimated; H(Z) is that of these labels
     information_low    its lower limit at `confidence`, one-sided, by the normal approximation
 
-    A bound below 0 says nothing and is given as 0.
+    A bound below 0 is returned as 0.
     """
     p_z = np.unique(labels, return_counts=True)[1] / len(labels)
     known = np.isin(labels, classes)
     place = np.searchsorted(classes, np.where(known, labels, classes[0]))
-    q = np.where(known, probabilities[np.arange(len(labels)), place], 1e-6)  # a label it has never heard of
+    q = np.where(known, probabilities[np.arange(len(labels)), place], 1e-6)  # a label that no training image has
     gain = np.log(q) - np.log(p_z[np.searchsorted(np.unique(labels), labels)])  # its mean is H(Z) - cross-entropy
     low = gain.mean() - norm.ppf(confidence) * gain.std() / math.sqrt(len(gain))
     return {

@@ -9,9 +9,9 @@ from anonrep.evaluation.network_attacker import NetworkAttacker
 
 
 def reading_accuracy(reader: NetworkAttacker, release: Dataset, task: str) -> float:
-    """Share of released test images that `reader`, trained on raw images, reads as what they were: a fraction.
+    """Share of released test images that `reader`, trained on raw images, reads correctly: a fraction.
 
-    A fresh network trained on released images can learn to read a private script; this one cannot.
+    A network trained on released images could learn a script of their own; this one cannot.
     """
     test = release.subset("test")
     return float((reader.predict(test.images) == test.task(task)).mean())

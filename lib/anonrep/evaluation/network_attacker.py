@@ -35,7 +35,7 @@ def large_network(height: int, width: int, classes: int) -> nn.Module:
 
 
 def perceptron(height: int, width: int, classes: int) -> nn.Module:
-    """Two hidden layers on pixels, without dropout: it learns by heart what convolutions smooth away."""
+    """Two hidden layers on pixels, without dropout: it can memorise details that convolutions smooth away."""
     return nn.Sequential(
         *[nn.Flatten(), nn.Linear(height * width, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU()],
         nn.Linear(512, classes),
@@ -74,7 +74,7 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
         optimiser = torch.optim.AdamW(self.module_.parameters(), lr=self.rate, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.epochs * steps + 1)
         order = torch_generator(self.seed, "attacker order")
-        # Dropout draws from the global generator, hence the seeded room around the whole fit.
+        # Dropout draws from the global generator, which is seeded here and put back afterwards.
         with seeded_initialisation(self.seed, "attacker dropout"):
             self.module_.train()
             for _ in range(self.epochs):

@@ -1,4 +1,4 @@
-"""What a finite encoder is trained on: an autoencoder's features of moved images, and each image's neighbours."""
+"""What a finite encoder is trained on: features of moved copies of images, and their cross-identity neighbours."""
 
 import math
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from anonrep.utils.images import blur, jitter, to_tensor
 class View:
     """N images of one split.
 
-    copies       float32 (C, N, F), the features of the images moved a little, C times
-    hidden       float32 (N, d), the hidden layer, whitened; on training images its mean squared norm is 1
-    one_hot      float32 (N, |Z|), the private label
-    neighbours   int64 (N, n), the nearest images by other people
+    copies      float32 (C, N, F), features of C copies of each image, each moved a little
+    hidden      float32 (N, d), the hidden layer, whitened; on training images its mean squared norm is 1
+    one_hot     float32 (N, |Z|), the private label
+    neighbours  int64 (N, n), the nearest images by other people
     """
 
     copies: Tensor
@@ -32,8 +32,8 @@ class View:
 def cross_identity_neighbours(x: Tensor, z: Tensor, n: int, width: int) -> Tensor:
     """The n nearest images by other people, int64 (N, n): Euclidean distance over pixels blurred by a box of `width`.
 
-    `x`: (N, 1, H, W), `z`: (N,). The blur lets a stroke lie a little off; of blurred pixels every second one a side is
-    enough. Raises ValueError where some image has fewer than n by others.
+    `x`: (N, 1, H, W), `z`: (N,). With the blur a stroke may lie a little off; every second blurred pixel a side is
+    enough. Raises ValueError where an image has fewer than n images by others.
     """
     step = 2 if width > 1 else 1
     return nearest_others(blur(x, width)[..., ::step, ::step].flatten(1), z, n)
@@ -66,7 +66,7 @@ def training_views(
     """The views "train" and "validation". `strength` of `images.jitter`; `neighbours` and `width` of
     `cross_identity_neighbours`.
 
-    What is learned here, the whitening, is learned from training images. Test images are not looked at.
+    The whitening is learned from training images. Test images are not used.
     """
     device, found = autoencoder.mean.weight.device, {}
     centre = whiten = None

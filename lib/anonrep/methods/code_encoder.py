@@ -1,4 +1,4 @@
-"""The encoder of a finite release: the network that gives an image one of K codes, and the picture of each code."""
+"""The encoder of a finite release: the network that gives an image one of K codes, and the codeword of each code."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from anonrep.utils.weights import load_weights, save_weights
 
 
 class CodeEncoder(nn.Module):
-    """x (B, 1, H, W) -> logits of K codes (B, K): a small network on features that stay as they are.
+    """x (B, 1, H, W) -> logits of K codes (B, K): a small network, `head`, on fixed features.
 
-    `features`: a module (B, 1, H, W) -> (B, inputs), such as an autoencoder's encoder as phases (i) and (ii) left it;
-    `head` is what is learned.
+    `features`: a module (B, 1, H, W) -> (B, inputs) that is not trained, such as the encoder of an autoencoder after
+    phases (i) and (ii).
     """
 
     def __init__(self, features: nn.Module, inputs: int, codes: int, units: int) -> None:
@@ -39,7 +39,7 @@ class CodeEncoder(nn.Module):
         return self.head(self.features(x))
 
     def keep(self, used: Tensor) -> None:
-        """Forget all codes but those of the mask `used` (K,); they are numbered anew, in their order."""
+        """Drop all codes but those of the mask `used` (K,); these are numbered anew, in their order."""
         last = self.head[-1]
         last.weight, last.bias = (nn.Parameter(value.data[used]) for value in (last.weight, last.bias))
         last.out_features = len(last.bias)
@@ -53,9 +53,9 @@ class CodeEncoder(nn.Module):
 
 @torch.no_grad()
 def decode_codewords(autoencoder: Autoencoder, images: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """A picture of each code, uint8 (K, H, W): the mean of the hidden layer over the images that have it, decoded.
+    """A codeword for each code, uint8 (K, H, W): the mean of the hidden layer over its images, decoded.
 
-    It lies on the manifold of the decoder, and is nobody's image. `images`: uint8 (N, H, W), `codes`: (N,), each of
+    It lies on the manifold of the decoder and is nobody's image. `images`: uint8 (N, H, W), `codes`: (N,), each of
     0 ... K - 1 at least once.
     """
     hidden = encode(autoencoder, images, autoencoder.mean.weight.device)
@@ -65,9 +65,9 @@ def decode_codewords(autoencoder: Autoencoder, images: np.ndarray, codes: np.nda
 
 
 def used_codes(encoder: CodeEncoder, data: Dataset) -> np.ndarray:
-    """Every image's code, int64 (N,), among those that training images have.
+    """The code of every image, int64 (N,), among those that training images have.
 
-    The encoder forgets the other codes: nothing is known of what they would tell.
+    The encoder drops the other codes: nothing is known about what they would tell.
     """
     used = np.bincount(encoder.codes(data.subset("train").images), minlength=encoder.head[-1].out_features) > 0
     encoder.keep(torch.from_numpy(used).to(encoder.head[-1].weight.device))
@@ -75,14 +75,17 @@ def used_codes(encoder: CodeEncoder, data: Dataset) -> np.ndarray:
 
 
 def make_codebook(autoencoder: Autoencoder, encoder: CodeEncoder, data: Dataset) -> Codebook:
-    """`used_codes` with the pictures of `decode_codewords`."""
+    """`used_codes` with the codewords of `decode_codewords`."""
     codes = used_codes(encoder, data)
     return Codebook(decode_codewords(autoencoder, data.subset("train").images, codes[data.split == 0]), codes)
 
 
 def features(architecture: dict) -> tuple[nn.Module, int]:
-    """What an encoder of this architecture looks at, and how many numbers that is: the encoder of an autoencoder, with
-    weights still to be loaded, or, without a hidden layer in the architecture, oriented gradients."""
+    """The features of an encoder of this architecture, and how many numbers they are.
+
+    They are the encoder of an autoencoder, whose weights are still to be loaded, or oriented gradients where the
+    architecture has no hidden layer.
+    """
     size = {key: architecture[key] for key in ("height", "width")}
     if "hidden" not in architecture:
         gradients = OrientedGradients()

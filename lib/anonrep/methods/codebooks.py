@@ -1,7 +1,7 @@
 """Releases that show one of K codewords, learned without an adversary: what the finite release is compared with.
 
-All are fitted to training images alone and then applied to every image. k-means and medoids see no label at all;
-substitution sees which training images are the target's.
+All are fitted to training images alone and then applied to every image. k-means and medoids use no label; substitution
+uses which training images are the target's.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from anonrep.utils.seeds import subseed
 def kmeans_codes(
     features_train: np.ndarray, features_all: np.ndarray, k: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and centroids of k-means (Lloyd, 1982), fitted to the training images' features, the best of ten starts.
+    """Codes and centroids of k-means (Lloyd, 1982), fitted to features of training images, the best of ten starts.
 
     Features are float (N, d), for instance an autoencoder's hidden layer. Returns the nearest centroid of each row of
     `features_all`, int64 (N,), and the centroids, (k, d); decoded to images, they make a `Codebook` with the codes.
@@ -27,11 +27,11 @@ def kmeans_codes(
 
 
 def second_codes(codes: np.ndarray, features: np.ndarray, train: np.ndarray, parts: int, seed: int) -> np.ndarray:
-    """Pairs of a given code and a second one for what the first leaves: int64 (N,), numbered anew from 0.
+    """Pairs of a given code and a second code for what the first leaves: int64 (N,), numbered anew from 0.
 
-    The second code, one of `parts`, is shared by all first codes: k-means of the features, (N, d), minus their mean
-    over the training images of the first code; so that it can hold what all of them vary in, a slant for instance. A
-    pair that no training image (mask `train`, (N,)) has gives way to the commonest of its first code.
+    The second code, one of `parts`, comes from k-means of the features (N, d) minus their mean over the training images
+    of the first code. So it can describe what varies within all first codes, a slant for instance. A pair that no
+    training image (mask `train`, (N,)) has is replaced by the commonest pair of its first code.
     """
     n = int(codes.max()) + 1
     centres = np.stack([features[train & (codes == code)].mean(0) for code in range(n)])

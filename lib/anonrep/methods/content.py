@@ -1,9 +1,9 @@
-"""Content: what an image shows beyond who is shown, in coordinates learned without a label for it.
+"""Content: what an image shows besides the person, in coordinates that are learned without a label for it.
 
-Two things are known of images that are frames of clips: who is in them, and which clip each is from. Content is what
-differs among one person's clips and stays within a clip: on faces, above all, the expression. Head, gaze and light move
-within a clip and drop out. From that come neighbours by other people, which a finite release is learned from
-(`finite`), and for each image the one by a target that should stand for it (`matches`).
+Images that are frames of clips have two labels: the person, and the clip. Content is what differs between clips of one
+person and stays the same within a clip: on faces, above all, the expression. Head, gaze and light change within a clip
+and drop out. Content gives the cross-identity neighbours that a finite release is trained with (`finite`), and for each
+image the image of a target that should replace it (`matches`).
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ from anonrep.methods.gradients import OrientedGradients
 from anonrep.utils.images import blur, jitter, to_tensor
 from anonrep.utils.seeds import subseed
 
-PRINCIPAL = 200  # directions of features that are looked at; edges have thousands, most of them empty
-PAPER = 0.6  # grey around a face, in [0, 1]: what a moved image shows at its edge
+PRINCIPAL = 200  # principal components that are used; edges have thousands, most of them empty
+PAPER = 0.6  # the grey around a face, in [0, 1], which a moved image shows at its edge
 
 
 @torch.no_grad()
@@ -33,30 +33,32 @@ def edges(images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
 
 
 def by_person(features: np.ndarray, z: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Features (N, F) minus their person's mean, over their spread; both from the images of the mask `train` (N,)."""
+    """Features (N, F) standardised by person; mean and deviation come from the images of the mask `train` (N,)."""
     found = np.empty_like(features)
     for person in np.unique(z):
         mine = z == person
         known = features[mine & train]
         if not len(known):
-            raise ValueError(f"no training image of private label {person}: nothing is known of what it usually shows")
-        found[mine] = (features[mine] - known.mean(0)) / (known.std(0) + 0.01)  # an edge that is never there: no noise
+            raise ValueError(f"no training image of private label {person}: its mean is not known")
+        found[mine] = (features[mine] - known.mean(0)) / (
+            known.std(0) + 0.01
+        )  # or an edge that is never there becomes noise
     return found
 
 
 def content(data: Dataset, clips: np.ndarray, *, dimensions: int = 15, seed: int = 0) -> np.ndarray:
     """Coordinates of content, float64 (N, dimensions); their mean square norm over training images is 1.
 
-    clips  int64 (N,), consecutive frames of one person; of the training images alone are they looked at
+    clips  int64 (N,), consecutive frames of one person; only those of training images are used
 
-    Linear discriminants (Fisher, 1936) with clips for classes: directions in which the clips of a person differ most,
-    measured by how much frames of a clip do. An image is compared with its own person's others (`by_person`), so that
-    who it is has no coordinate.
+    Linear discriminants (Fisher, 1936) with clips as classes: directions in which the clips of a person differ most
+    relative to the frames of a clip. Features are standardised by person (`by_person`), so that no coordinate is the
+    person.
     """
     train = data.split == 0
     features = by_person(edges(data.images), data.z, train)
     clip = np.unique(clips, return_inverse=True)[1]
-    known = train & (np.bincount(clip, weights=train)[clip] > 1)  # one frame does not say what its clip keeps
+    known = train & (np.bincount(clip, weights=train)[clip] > 1)  # one frame does not show what a clip has in common
     principal = PCA(min(PRINCIPAL, *(n - 1 for n in features[known].shape)), random_state=subseed(seed, "content"))
     discriminant = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.01, n_components=dimensions)
     found = make_pipeline(principal, discriminant).fit(features[known], clips[known]).transform(features)
@@ -66,10 +68,10 @@ def content(data: Dataset, clips: np.ndarray, *, dimensions: int = 15, seed: int
 def content_views(
     data: Dataset, coordinates: np.ndarray, *, copies: int, strength: float, neighbours: int, generator: torch.Generator
 ) -> dict[str, View]:
-    """The views "train" and "validation" that a finite encoder on `OrientedGradients` is learned from.
+    """The views "train" and "validation" that a finite encoder on `OrientedGradients` is trained on.
 
-    `coordinates`: of `content`; what is to be kept, and where neighbours are looked for. `strength` of
-    `images.jitter`. Test images are not looked at.
+    `coordinates`: of `content`; they take the place of the hidden layer, and neighbours are near in them. `strength` of
+    `images.jitter`. Test images are not used.
     """
     look, found = OrientedGradients(), {}
     for index, name in enumerate(("train", "validation")):
@@ -85,11 +87,12 @@ def content_views(
 
 
 def matches(data: Dataset, coordinates: np.ndarray, target: int, *, pose: float = 0.3) -> np.ndarray:
-    """For each training image the one of `target`'s that should stand for it: int64 (n,), places among the target's.
+    """For each training image the image of `target` that should replace it: int64 (n,), places among the target's.
 
-    Alike in content and, weighted by `pose`, in how head and light depart from the person's mean, in blurred pixels. Of
-    each person every image of the target gets its equal share, give or take one (an assignment; Kuhn, 1955), so that
-    which one it is tells next to nothing about the person, on training images: else some would stand for one alone.
+    The two are similar in content and, weighted by `pose`, in how head and light depart from the person's mean, in
+    blurred pixels. Each image of the target replaces equally many images of each person, give or take one (an
+    assignment; Kuhn, 1955), so that on training images it tells next to nothing about the person. Otherwise some images
+    of the target would stand for one person alone.
     """
     train = data.split == 0
     z, coordinates = data.z[train], coordinates[train]
@@ -103,17 +106,19 @@ def matches(data: Dataset, coordinates: np.ndarray, target: int, *, pose: float 
         costs = (cdist(part[mine], part[own], "sqeuclidean") for part in (coordinates, rows))
         cost = sum(weight * one / (np.median(one) or 1) for weight, one in zip((1, pose), costs, strict=True))
         places = np.tile(cost, -(-len(mine) // len(own)))
-        places[:, -len(own) :] += len(mine) * cost.max()  # the last share is for those who find no place in the others
+        places[:, -len(own) :] += (
+            len(mine) * cost.max()
+        )  # the last share is for images that find no place in the others
         row, column = linear_sum_assignment(places)
         found[mine[row]] = column % len(own)
     return found
 
 
 def nearest_codewords(coordinates: np.ndarray, codes: np.ndarray, templates: np.ndarray) -> np.ndarray:
-    """Which of a target's images shows each code best: int64 (K,), places among `templates`.
+    """Which image of a target shows each code: int64 (K,), places among `templates`.
 
-    The nearest to the mean content of the code's images. `coordinates`: (n, d), `codes`: (n,), each of 0 ... K - 1 at
-    least once; `templates`: (T, d), the content of the target's images.
+    It is the nearest to the mean content of the code's images. `coordinates`: (n, d), `codes`: (n,), each of 0 ...
+    K - 1 at least once; `templates`: (T, d), the content of the target's images.
     """
     centres = np.stack([coordinates[codes == code].mean(0) for code in range(codes.max() + 1)])
     return cdist(centres, templates).argmin(1)

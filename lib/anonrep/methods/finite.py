@@ -1,19 +1,19 @@
-r"""The finite release: eq. (5) of the paper as it stands, with no adversary and no surrogate.
+r"""The finite release: eq. (5) of the paper itself, with no adversary and no surrogate.
 
 .. math:: \min \; \text{fidelity} + \lambda\, I(Z; \hat X)
 
-The paper turns to a surrogate because the posterior of z given an image cannot be computed. It can if a release shows
-one of K fixed pictures: the posterior is then a table, and I(Z; K) a sum over that table (`losses.mutual_information`).
-What is released is a function of the code, so that I(Z; X_hat) <= I(Z; K) (data processing). Estimated from n images,
-I(Z; K) comes out too large by about (K-1)(|Z|-1) / (2n) nats: what is minimised errs on the safe side, and what is
-*claimed* comes from `certificate`, on other images.
+The paper uses a surrogate because the posterior of z given an image cannot be computed. It can be if a release shows
+one of K codewords: the posterior is then a table, and I(Z; K) a sum over that table (`losses.mutual_information`).
+The released image is a function of the code, so that I(Z; X_hat) <= I(Z; K) (data processing). Estimated from n images,
+I(Z; K) is too large by about (K-1)(|Z|-1) / (2n) nats: the minimised quantity errs on the safe side. What is *claimed*
+of a release comes from `evaluation.certificate`, on other images.
 
-Fidelity says what a code should keep, with no label but z. It is the sum of three terms (`objective`):
+Fidelity says what a code should keep, without a label other than z. It is the sum of three terms (`objective`):
 
 distortion    of the image, in the whitened hidden layer of the autoencoder of phases (i) and (ii);
-consistency   an image and a look-alike *by another person*, each moved a little, should have the same code: what two
-              people draw alike is what they share. This is where "everything but z" comes from;
-code_usage    log K - H(K): a code that nobody gets keeps nothing.
+consistency   an image and a neighbour *by another person*, each moved a little, should have the same code: what is
+              similar in the images of two people is what they share. This term keeps "everything but z";
+code_usage    log K - H(K): a code that no image has keeps nothing.
 """
 
 import math
@@ -31,7 +31,7 @@ from anonrep.networks import Autoencoder
 from anonrep.utils.precision import fast
 from anonrep.utils.seeds import seeded_initialisation, torch_generator
 
-RISE = 0.1  # the share of the steps after which lambda starts to grow
+RISE = 0.1  # lambda is 0 in this share of the steps, and then grows
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class FiniteConfig:
     steps: int = 450
     batch: int = 1000  # large: the table has K |Z| cells to fill
     rate: float = 4e-3  # the top of Adam's one-cycle schedule
-    temperature: float = 0.5  # of the soft codes at the end, from 1 at the start: the release will be hard
-    restarts: int = 4  # the one with the best objective on validation is kept
-    neighbours: int = 5  # neighbours an image, one of which is drawn at each step
-    blur: int = 5  # width in pixels of the box that images are blurred by before they are compared
-    jitter: float = 0.15  # how far images are moved (images.jitter)
+    temperature: float = 0.5  # of the soft codes at the end; 1 at the start. The released codes are hard
+    restarts: int = 4  # the one with the least objective on validation images is kept
+    neighbours: int = 5  # by other people, for each image; one of them is drawn at each step
+    blur: int = 5  # pixels, the width of the box by which images are blurred before they are compared
+    jitter: float = 0.15  # how far copies are moved (images.jitter)
     copies: int = 10  # moved copies of each image to draw from
 
     def __post_init__(self) -> None:
@@ -69,8 +69,9 @@ def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float)
               + \lambda I(Z; K)
 
     `p`: (B, K), the codes' probabilities for images with the whitened hidden layer `hidden` (B, d) and the private
-    label `one_hot` (B, |Z|); `q`: (B, K), for their neighbours. c_k, the mean of h weighted by p, is the best centre
-    there is. Nats; the distortion is a share of the variance.
+    label `one_hot` (B, |Z|); `q`: (B, K), for their neighbours. c_k, the mean of h weighted by p, is the centre
+    with the least distortion. All terms are means over B: the distortion is a share of the variance, the others are
+    nats.
     """
     centres = (p.T @ hidden) / p.sum(0).clamp_min(1e-3)[:, None]
     distances = hidden.square().sum(1, keepdim=True) - 2 * hidden @ centres.T + centres.square().sum(1)
@@ -86,13 +87,13 @@ def objective(p: Tensor, q: Tensor, hidden: Tensor, one_hot: Tensor, lam: float)
 
 
 def prepare(autoencoder: Autoencoder, data: Dataset, config: FiniteConfig, seed: int) -> dict[str, View]:
-    """What every lambda and number of codes is learned on (`augmentations.training_views`)."""
+    """What an encoder at any lambda and number of codes is trained on (`augmentations.training_views`)."""
     how = {"copies": config.copies, "strength": config.jitter, "neighbours": config.neighbours, "width": config.blur}
     return training_views(autoencoder, data, **how, generator=torch_generator(seed, "finite views"))
 
 
 def _soft_codes(encoder: CodeEncoder, view: View, index: Tensor, temperature: float, generator: torch.Generator):
-    """p and q of `objective` for the images at `index` and a look-alike of each, both from moved copies."""
+    """p and q of `objective` for the images at `index` and a neighbour of each, both from moved copies."""
     n, sizes = len(index), (len(view.copies), len(view.copies), view.neighbours.shape[1])
     one, two, which = (torch.randint(size, (n,), generator=generator).to(index.device) for size in sizes)
     features = view.copies[one, index], view.copies[two, view.neighbours[index, which]]
@@ -100,10 +101,10 @@ def _soft_codes(encoder: CodeEncoder, view: View, index: Tensor, temperature: fl
 
 
 def train(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, generator: torch.Generator) -> list[dict]:
-    """Minimise `objective` over the encoder's head, in place; a row every ten steps.
+    """Minimise `objective` over the encoder's head, in place; return a row every ten steps.
 
-    Lambda grows from 0 to `lam` while the temperature falls: codes form first and then merge, one by one, as privacy
-    gets its price. Where it is paid from the start, they never form.
+    Lambda grows from 0 to `lam` while the temperature falls: codes form first and then merge, one by one. With `lam`
+    from the start they never form.
     """
     optimiser = torch.optim.Adam(encoder.head.parameters(), lr=config.rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=config.steps + 1, pct_start=0.1)
@@ -126,8 +127,8 @@ def train(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, ge
 
 
 @torch.no_grad()
-def judge(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, generator: torch.Generator) -> dict:
-    """The objective at the full price, and its terms, on images that the encoder was not trained on."""
+def validate(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, generator: torch.Generator) -> dict:
+    """The objective at `lam`, and its terms, on images that the encoder was not trained on."""
     index = torch.arange(len(view.hidden), device=view.hidden.device)
     p, q = _soft_codes(encoder, view, index, config.temperature, generator)
     loss, terms = objective(p, q, view.hidden, view.one_hot, lam)
@@ -137,11 +138,10 @@ def judge(encoder: CodeEncoder, view: View, lam: float, config: FiniteConfig, ge
 def learn(
     features: nn.Module, seen: dict[str, View], lam: float, config: FiniteConfig, seed: int
 ) -> tuple[CodeEncoder, list[dict], list[dict]]:
-    """An encoder for a finite release at one lambda: the best of `config.restarts` by the objective on validation.
+    """Train an encoder for a finite release at one lambda: the best of `config.restarts` on validation images.
 
-    `features`: what made the copies in `seen`. Training images and their private labels are learned from, validation
-    chooses. Returns the encoder, the history of all restarts (`train`) and a row a restart (`judge`; `chosen` says
-    which it is).
+    `features`: the module that made the copies in `seen`. Returns the encoder, the history of all restarts (`train`),
+    and a row for each restart (`validate`; `chosen` marks the encoder's).
     """
     found, history, copies = [], [], seen["train"].copies
     for restart in tqdm(range(config.restarts), desc=f"lambda {lam:g}, {config.codes} codes", mininterval=10):
@@ -150,7 +150,7 @@ def learn(
             encoder = CodeEncoder(features, copies.shape[2], config.codes, config.units).to(copies.device)
         rows = train(encoder, seen["train"], lam, config, torch_generator(*name, "steps"))
         history += [{"restart": restart, **row} for row in rows]
-        found.append((encoder, judge(encoder, seen["validation"], lam, config, torch_generator(*name, "judge"))))
+        found.append((encoder, validate(encoder, seen["validation"], lam, config, torch_generator(*name, "judge"))))
     best = min(range(len(found)), key=lambda restart: found[restart][1]["objective"])
     restarts = [{"restart": i, **row, "chosen": i == best} for i, (_, row) in enumerate(found)]
     return found[best][0], history, restarts

@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: which way edges run, and not how bright anything is."""
+"""Histograms of oriented gradients: the directions of edges, whatever the brightness."""
 
 import math
 
@@ -8,11 +8,11 @@ from torch.nn.functional import avg_pool2d, pad
 
 
 class OrientedGradients(nn.Module):
-    """x (B, 1, H, W) -> (B, F), after Dalal and Triggs (2005): shares of edges by direction, in cells.
+    """x (B, 1, H, W) -> (B, F), after Dalal and Triggs (2005): a histogram of edge directions in each cell.
 
-    In cells of `cell` pixels the gradient's magnitude is shared out over `directions` of half a turn; a cell's
-    histogram appears once for each of the blocks of 2 x 2 cells that it lies in, divided by that block's norm, so that
-    light and contrast drop out. No weights. scikit-image has the same (`skimage.feature.hog`) for one image at a time.
+    A cell has `cell` x `cell` pixels; its histogram shares the gradient's magnitude out over `directions` of half a
+    turn. It appears once for each block of 2 x 2 cells that it lies in, divided by the norm of that block, so that
+    light and contrast drop out. There are no weights. `skimage.feature.hog` does the same for one image at a time.
     """
 
     def __init__(self, directions: int = 8, cell: int = 5) -> None:
