@@ -22,7 +22,7 @@ quick: .venv/installed ## the same at a small setting, in build/quick
 
 report: .venv/installed ## build the HTML reports again from the results that are there
 	@python -m anonrep.pipeline.resume --metrics
-	@for stage in report ferg audit index; do dvc repro --single-item --force $$stage || exit 1; done
+	@for stage in report audit index; do dvc repro --single-item --force $$stage || exit 1; done
 
 test: .venv/installed ## the tests, with lint among them, in at most five minutes
 	@$(PYTEST) -m "not slow"

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from anonrep.game import GameConfig
+from anonrep.pipeline.parameters import read
 from anonrep.reports import plots
 from anonrep.utils.files import read_json, write_json
 from anonrep.utils.project import root
@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("only", nargs="*", help="short names of measures, or growth; without any, all")
     folder = root()
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    params = read(folder / "params.yaml")
     known, only = measures(params), parser.parse_args(arguments).only
     if unknown := set(only) - {*known, "growth"}:
         parser.error(f"no measure {', '.join(sorted(unknown))}; there are {', '.join(known)} and growth")

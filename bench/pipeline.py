@@ -8,10 +8,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from anonrep.pipeline import workspace
-from anonrep.pipeline.parameters import read
+from anonrep.pipeline.parameters import dumped, read
 from anonrep.utils.files import write_text
 from anonrep.utils.project import root
 from bench.timing import Pairs, cores, seconds
@@ -60,7 +58,7 @@ def _from_nothing(setting: str, change: Callable[[dict], dict], jobs: int) -> fl
 
 def _rewrite(path: Path, change: Callable[[dict], dict]) -> None:
     """Change what a YAML file holds."""
-    write_text(path, yaml.safe_dump(change(read(path)), sort_keys=False))
+    write_text(path, dumped(change(read(path))))
 
 
 def of_digits(params: dict) -> dict:

@@ -2,7 +2,7 @@
 
     python tests/drill.py --kills 20 --seed 0
 
-One smoke workspace runs undisturbed. In another `pipeline.repro` is killed, now with SIGKILL to its process group and
+One smoke workspace runs undisturbed. In another `pipeline.repro` is killed, now with SIGKILL to it and its stages and
 now with SIGINT as from Ctrl-C, after a random number of seconds, and started again at once, until it has been killed as
 often as asked. After each kill every artefact that is there must be whole. A run that comes to its end first is
 compared and forgotten, and the next one starts from nothing. At last it runs to the end, and both workspaces must hold
@@ -21,15 +21,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import psutil
-import yaml
 from PIL import Image
 
 from anonrep.pipeline import workspace
+from anonrep.pipeline.parameters import ParameterError, read
 from anonrep.utils.weights import load_weights
 
 ROOT = Path(__file__).parents[1]
@@ -110,13 +111,13 @@ def leftovers(folder: Path) -> list[str]:
 def done(folder: Path) -> dict:
     """What dvc.lock says of each stage; nothing where it is cut short or not there."""
     try:
-        return yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    except (OSError, yaml.YAMLError, TypeError, KeyError):
+        return read(folder / "dvc.lock")["stages"]
+    except (OSError, ParameterError, TypeError, KeyError):
         return {}
 
 
 def start(folder: Path, log: Path, jobs: int) -> psutil.Popen:
-    """`anonrep.pipeline.repro` in a process group of its own, and what it says added to `log`."""
+    """`anonrep.pipeline.repro`, and what it says added to `log`."""
     own = {f"DVC_{name}_DIR": str(folder.parent / "dvc") for name in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")}
     library = os.pathsep.join(filter(None, [str(ROOT / "lib"), os.environ.get("PYTHONPATH")]))
     settings = {**own, "PYTHONPATH": library, "DVC_NO_ANALYTICS": "1"}
@@ -128,17 +129,19 @@ def start(folder: Path, log: Path, jobs: int) -> psutil.Popen:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         )
 
 
 def kill(process: psutil.Popen, way: signal.Signals) -> None:
     """Kill a pipeline, and wait until it is gone; kernels that are on their own end by themselves a second later."""
-    os.killpg(process.pid, way)
+    stages = process.children(recursive=True)
+    for one in [process, *stages] if way == signal.SIGKILL else [process]:
+        with suppress(psutil.NoSuchProcess):
+            one.send_signal(way)
     try:
         process.wait(GRACE)
     except psutil.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         raise SystemExit(f"{way.name} did not stop the pipeline within {GRACE} s") from None
 
 

@@ -9,10 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from anonrep.pipeline.parameters import read
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -26,7 +27,7 @@ def locked() -> dict[str, Version]:
 
 
 def test_conda_takes_its_dependencies_from_pyproject():
-    *conda, pip = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    *conda, pip = read(ROOT / "environment.yml")["dependencies"]
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
     assert pip == {"pip": ["-e .[lab,dev]"]}
 
