@@ -102,6 +102,8 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
     with tempfile.TemporaryDirectory() as own, replacing(executed) as temporary:
         # A folder of its own keeps a user's start-up scripts out, and parallel kernels off one history file.
         os.environ.update(ENVIRONMENT, PYTHONPATH=path, IPYTHONDIR=own)
+        # A grammar of web addresses that jsonschema takes when it is there: it would cost each stage over a second.
+        sys.modules.setdefault("rfc3987_syntax", None)
         import papermill
 
         try:
