@@ -42,8 +42,9 @@ def assess_controls(
     write_json(out / "attacks.json", rows)
 
 
-def load_readers(folder: str | Path, assessment: Mapping, device: str) -> dict[str, NetworkAttacker]:
+def load_readers(folder: str | Path, assessment: Mapping, device: str = "auto") -> dict[str, NetworkAttacker]:
     """The raw readers of the folder, by task."""
+    device = pick_device(device)
     return {
         task: NetworkAttacker(device=device).load(Path(folder) / f"reader-{task}.safetensors")
         for task in assessment["readers"]
