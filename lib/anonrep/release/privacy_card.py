@@ -28,6 +28,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from anonrep.utils.files import write_json, write_text
+from anonrep.utils.text import percent
 
 NAME = "privacy-card"  # of both files
 VERSION = 2  # of the JSON's schema
@@ -70,11 +71,6 @@ def render(card: dict, codewords: np.ndarray | None = None) -> str:
         cells=cells,
         limited=_limited(card["attackers"]),
     )
-
-
-def percent(value: float) -> str:
-    """A fraction as the card writes it: "14.3 %"."""
-    return f"{100 * value:.1f} %"
 
 
 def at_most(bound: float) -> str:
