@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -32,18 +32,6 @@ def carrying(n: int = 900, seed: int = 0) -> Dataset:
 def shares(labels: np.ndarray) -> np.ndarray:
     """How common each label is."""
     return np.unique(labels, return_counts=True)[1] / len(labels)
-
-
-class NearestMean(ClassifierMixin, BaseEstimator):
-    """A user's own attacker: the person whose mean image is nearest."""
-
-    def fit(self, images, labels):
-        self.classes_ = np.unique(labels)
-        self.means_ = np.stack([images[labels == label].mean(0) for label in self.classes_])
-        return self
-
-    def predict_proba(self, images):
-        return softmax(-((images[:, None] / 255 - self.means_ / 255) ** 2).sum((2, 3)), axis=1)
 
 
 class Says(ClassifierMixin, BaseEstimator):
@@ -104,9 +92,8 @@ def test_every_attacker_finds_what_is_there_and_nothing_in_permuted_labels(task,
 def test_a_constant_release_gives_nothing_away():
     data = carrying(600)
     blank = data.released(np.full_like(data.images, 7))
-    for row in assess(
-        blank, "writer", suite(AttackBudget(network_epochs=1, large_epochs=1, trees=5, boosting_rounds=2), seed=0)
-    ):
+    budget = AttackBudget(network_epochs=1, large_epochs=0, trees=5, boosting_rounds=2)
+    for row in assess(blank, "writer", suite(budget, seed=0)):
         # Where all images are one, all answers are: right as often as the person who is named.
         assert any(row["accuracy"] == share for share in shares(data.z[data.split == 2])), row
         assert row["information_fano"] == 0
@@ -178,20 +165,11 @@ def test_test_images_never_influence_the_choice():
     assert [name for name, call, split in shown if split == "test"] == ["validation"]
 
 
-def test_labels_of_test_images_are_not_looked_at():
-    train, validation, test = parts(carrying(500), carrying(500).z)
-    attackers = {"trees": ATTACKERS["trees"], "mine": [NearestMean()], "neighbours": ATTACKERS["neighbours"]}
-    told = attack(attackers, train, validation, test)
-    untold = attack(attackers, train, validation, (test[0], None))
-    for one, other in zip(told, untold, strict=True):
-        assert one.attacker == other.attacker
-        assert np.array_equal(one.test, other.test)
-
-
 # Calibration.
 
 
 @given(st.integers(2, 6), st.floats(0, 4), st.floats(0.05, 8), st.integers(0, 2**32 - 1))
+@settings(max_examples=15)
 def test_calibration_keeps_the_choice_and_costs_nothing(classes, strength, sureness, seed):
     """However good an attacker is and however sure of itself; of some classes it may be certain that they are not."""
     draw = np.random.default_rng(seed)
@@ -234,11 +212,10 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(probabilities.argmax(1) == labels))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_committee_of_several_minds_beats_each_of_them(seed):
+def test_an_ensemble_of_several_minds_beats_each_of_them():
     """Five attackers equally good whose errors are their own; and it is the one that is best on validation."""
     attackers = {f"says {row}": [Says(row)] for row in range(5)}
-    (held, v), (test, z) = (believing(800, 1, 2 * seed + part, rows=5) for part in (0, 1))
+    (held, v), (test, z) = (believing(800, 1, part, rows=5) for part in (0, 1))
     *members, ensemble = attack(attackers, TRAIN, (held, v), (test, None))
     assert [one.attacker for one in members] == list(attackers)
     assert ensemble.attacker == "ensemble"
@@ -268,10 +245,6 @@ def test_a_person_missing_from_training_is_never_named_and_breaks_nothing():
         assert row["accuracy"] <= present.mean()  # the others are found, and this one cannot be
         assert row["accuracy"] > 0.9 * present.mean()
         assert all(np.isfinite(row[name]) for name in INFORMATION)
-    assert {row["attacker"] for row in attack_rows(attacks, test[1], images_per_person=(5,))} == {
-        *attackers,
-        "ensemble",
-    }
 
 
 # Several images of one person.
@@ -313,7 +286,7 @@ def test_more_images_are_worth_what_bayes_rule_makes_of_them():
     assert accuracies[-1] > accuracies[0] + 0.2
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_group_is_of_one_person(seed):
     """Everybody has five images: groups of five are exactly the persons, whatever the dealer does."""
     draw, people = np.random.default_rng(seed), 30

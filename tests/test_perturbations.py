@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from concept_erasure import LeaceEraser
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -13,7 +13,6 @@ from anonrep.methods.perturbations import (
     METHODS,
     erase,
     gaussian_blur,
-    gaussian_noise,
     k_same,
     leace,
     perturb,
@@ -31,7 +30,6 @@ SETTINGS = {
     "substitution": 1,
 }
 FITTED = pytest.mark.parametrize("method", ["without_identity", "leace"])
-QUICK = settings(max_examples=25, deadline=None)
 PEOPLE = 4
 
 
@@ -98,8 +96,6 @@ def test_a_release_fits_its_data_set_and_comes_again(method):
         ("pixelate", None, "pixelate at setting None; expected a number"),
         ("gaussian_noise", -0.1, r"sigma is -0\.1; expected a number, 0 or more"),
         ("gaussian_blur", np.nan, "sigma is nan"),
-        ("gaussian_blur", np.inf, "sigma is inf"),
-        ("pixelate", 0, "block is 0; expected a whole number, 1 or more"),
         ("pixelate", 2.5, r"block is 2\.5; expected a whole number"),
         ("without_identity", PEOPLE, f"directions is {PEOPLE}; expected a whole number, 0 to {PEOPLE - 1}"),
         ("k_same", PEOPLE + 1, f"k is {PEOPLE + 1}; expected a whole number, 1 to {PEOPLE}"),
@@ -113,18 +109,7 @@ def test_what_cannot_be_done_is_refused(method, setting, message):
 # --- noise, blur and coarse pixels
 
 
-@given(st.sampled_from([0.02, 0.05, 0.1]), st.integers(0, 9))
-@QUICK
-def test_noise_has_its_spread_and_no_bias(sigma, seed):
-    data = dataset(np.full((100, 8, 8), 128, np.uint8), np.arange(100) % 2)
-    noise = gaussian_noise(data, sigma, seed).astype(float) - 128
-    assert noise.std() == pytest.approx(255 * sigma, rel=0.05)
-    assert abs(noise.mean()) < 255 * sigma * 0.06
-    assert abs(np.corrcoef(noise[:, 0, 0], noise[:, 0, 1])[0, 1]) < 0.45
-
-
 @given(st.sampled_from([0.5, 1.0, 1.5]), st.integers(0, 20), st.integers(0, 20))
-@QUICK
 def test_blur_spreads_a_dot_round_about_and_stays_in_its_image(sigma, row, column):
     images = np.zeros((3, 21, 21), np.uint8)
     images[1, row, column] = 255
@@ -138,7 +123,6 @@ def test_blur_spreads_a_dot_round_about_and_stays_in_its_image(sigma, row, colum
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 10), st.integers(0, 99))
-@QUICK
 def test_every_block_becomes_its_mean_whatever_the_size(height, width, block, seed):
     images = np.random.default_rng(seed).integers(0, 256, (2, height, width), np.uint8)
     coarse = pixelate(dataset(images, np.zeros(2)), block)
@@ -192,7 +176,6 @@ def test_the_affine_map_to_eight_bits_keeps_the_guarantee_that_clipping_breaks()
 
 
 @given(st.integers(1, 5), st.integers(0, 9))
-@QUICK
 def test_all_directions_together_are_leace_without_shrinkage(size, seed):
     draw = np.random.default_rng(seed)
     z = np.arange(150) % PEOPLE
@@ -216,19 +199,18 @@ def crowds(seed: int, n: int, n_people: int) -> Dataset:
 
 
 def stands_for(images: np.ndarray, z: np.ndarray) -> int:
-    """The fewest people that share a picture."""
-    pictures: dict[bytes, set] = {}
+    """The fewest people that share an image."""
+    shown: dict[bytes, set] = {}
     for image, person in zip(images, z, strict=True):
-        pictures.setdefault(image.tobytes(), set()).add(person)
-    return min(map(len, pictures.values()))
+        shown.setdefault(image.tobytes(), set()).add(person)
+    return min(map(len, shown.values()))
 
 
 CROWDS = st.builds(crowds, st.integers(0, 999), st.integers(0, 40), st.integers(2, 6))
 
 
 @given(CROWDS, st.data())
-@QUICK
-def test_every_released_picture_stands_for_k_people_of_its_split(data, choice):
+def test_every_released_image_stands_for_k_people_of_its_split(data, choice):
     k = choice.draw(st.integers(2, data.n_private))
     released = k_same(data, k)
     for split in (0, 2):
