@@ -79,7 +79,7 @@ class Library:
             package = module if self.paths[module].name == "__init__.py" else module.rpartition(".")[0]
             open_ |= self.imported(self.tree(module), package)
         above = {module.rsplit(".", i)[0] for module in found for i in range(1, module.count(".") + 1)}
-        return sorted(found | above)
+        return sorted((found | above) - {PACKAGE})  # its names are loaded when somebody asks for one: no stage does
 
     def text(self, modules: list[str]) -> str:
         """The code of modules, each under its name, and checksums of what else lies in their packages."""
