@@ -17,9 +17,8 @@ Row = tuple[str, Sequence[str]]  # a label and cells: text, or elements
 
 environment = Environment(autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(TEMPLATES))
 macros = environment.get_template("elements.html.j2").module
-coloured, contents, equation, figure, lines, marks, note, table = (
-    getattr(macros, name) for name in ("coloured", "contents", "equation", "figure", "lines", "marks", "note", "table")
-)
+NAMES = ("coloured", "contents", "drawing", "equation", "figure", "lines", "marks", "note", "table")
+coloured, contents, drawing, equation, figure, lines, marks, note, table = (getattr(macros, name) for name in NAMES)
 
 
 def uri(data: bytes, kind: str) -> str:

@@ -78,7 +78,10 @@ def chance(results: Results, split: str) -> float:
 
 def bounds(results: Results) -> pd.DataFrame:
     """The certificate's rows, where clips stay whole with the bound that counts clips, and `draws`: what is counted."""
-    rows = results.certificate.assign(draws=lambda rows: rows.n.map("{:g} test images".format))
+    rows = results.certificate
+    if rows.empty:
+        return pd.DataFrame(columns=["split", "method", "setting", "target", "seed", "codes", "m", "bound", "draws"])
+    rows = rows.assign(draws=rows.n.map("{:g} test images".format))
     if "clip_bound" in rows:
         clips = (rows.split == "clips") & rows.clip_bound.notna()
         rows.loc[clips, "bound"] = rows.clip_bound

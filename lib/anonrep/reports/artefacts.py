@@ -1,0 +1,184 @@
+"""What the pipeline left of one data set: images, results and releases, read when they are asked for and then kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from anonrep.data.codebook import Codebook
+from anonrep.data.dataset import Dataset
+from anonrep.reports import tables
+from anonrep.reports.figures import named
+from anonrep.reports.tables import at
+from anonrep.stages import paths
+from anonrep.stages.releases import load, read_index
+from anonrep.stages.results import Results
+from anonrep.utils.files import Plain, read_arrays, read_json
+
+ALL = "all"  # instead of one person or one value; ipywidgets takes None for "nothing chosen"
+RUN = ["split", "method", "setting", "target", "seed"]
+
+
+class Missing(Plain, FileNotFoundError):
+    """Something that the pipeline makes is not there; a notebook shows the sentence and no traceback."""
+
+    def __init__(self, error: FileNotFoundError) -> None:
+        super().__init__(f"{error}.\nFor a first look: `make quick`, then open build/quick/notebooks/explore.ipynb.")
+
+
+class Artefacts:
+    """The files of a data set, below the working directory. A release is a row of `index`.
+
+    What is missing raises Missing, what is damaged ValueError; both say what to do.
+    """
+
+    def __init__(self, data: str, splits: Sequence[str], releases: Mapping[str, Mapping]) -> None:
+        """`splits` of the data set; `releases`: those of params.yaml."""
+        self.name, self.splits = data, list(splits)
+        self.releases = {name: release for name, release in releases.items() if release["data"] == data}
+        self._data: dict[str, Dataset] = {}
+        self._images: dict[tuple, np.ndarray | Codebook] = {}
+        self._seeds: dict[int, Results] = {}
+
+    @cached_property
+    def results(self) -> Results:
+        """The rows of all judges."""
+        try:
+            return Results.read(paths.metrics_folder(self.name))
+        except FileNotFoundError as error:
+            raise Missing(error) from None
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """The rows of every `releases.json`, with `release`, its name in params.yaml, and `split`: one a run.
+
+        Of the finite releases those on which attackers are trained.
+        """
+        rows = []
+        for name, release in self.releases.items():
+            try:
+                found = read_index(paths.release_folder(name))
+            except FileNotFoundError as error:
+                raise Missing(error) from None
+            rows += [{"release": name, "split": release["split"], **row} for row in found if row["attacked"]]
+        table = pd.DataFrame(rows, columns=["release", *RUN, "codes", "file", "collapsed", "attacked", "certified"])
+        return table.astype({"setting": float, "target": float, "collapsed": object})
+
+    def data(self, split: str) -> Dataset:
+        """The data set at one split."""
+        if split not in self._data:
+            try:
+                self._data[split] = Dataset.load(paths.data_file(self.name, split))
+            except FileNotFoundError as error:
+                raise Missing(error) from None
+        return self._data[split]
+
+    def run(self, survived: bool = True, **key: object) -> pd.Series | None:
+        """The first row of `index` with these values, and with `survived` not collapsed; None where there is none."""
+        rows = at(self.index, **key)
+        rows = rows[rows.collapsed.isna()] if survived else rows
+        return rows.iloc[0] if len(rows) else None
+
+    def folder(self, run: pd.Series) -> Path:
+        """The folder of a release."""
+        return paths.release_folder(run.release)
+
+    def images(self, run: pd.Series, chosen: Sequence[int] | None = None) -> np.ndarray:
+        """What is released for the images at the positions `chosen` of the data set, or for all: uint8 (K, H, W)."""
+        key, data = (run.release, run.file), self.data(run.split)
+        if key not in self._images:
+            found = {**run, "codes": None if pd.isna(run.codes) else run.codes}
+            try:
+                release = load(self.folder(run), data, found)
+            except FileNotFoundError as error:
+                raise Missing(error) from None
+            if release.data.images.shape != data.images.shape:
+                raise ValueError(f"{self.folder(run) / run.file} is not of the data set's images: run `dvc repro`")
+            self._images[key] = release.codebook or release.data.images
+        kept, place = self._images[key], slice(None) if chosen is None else chosen
+        return kept.images[kept.codes[place]] if isinstance(kept, Codebook) else kept[place]
+
+    def codebook(self, run: pd.Series) -> Codebook:
+        """The codewords of a release, and the index of each image of the data set."""
+        self.images(run, [])
+        return self._images[run.release, run.file]
+
+    def history(self, run: pd.Series) -> pd.DataFrame:
+        """The losses of a game by seed and epoch."""
+        return pd.DataFrame(read_json(self.folder(run) / "history.json"))
+
+    def snapshots(self, run: pd.Series) -> np.ndarray:
+        """The images watched through the epochs of a game: uint8 (epochs + 1, K, H, W)."""
+        return read_arrays(self.folder(run) / f"snapshots-{run.seed:g}.npz")["snapshots"]
+
+    def values(self, split: str) -> list[int]:
+        """Every value of the utility label, in order."""
+        data = self.data(split)
+        return np.unique(data.attributes[data.utility]).tolist()
+
+    def choose(self, split: str, person: int | str = ALL, value: int | str = ALL, most: int = 10) -> list[int]:
+        """Positions of test images, at most `most`, of one person and with one value of the utility label.
+
+        Either may be ALL: then each value comes once, or, with the value given, each person. Otherwise they are spread
+        over all there are. Empty where there is none.
+        """
+        data = self.data(split)
+        z, values = data.z, data.attributes[data.utility]
+        mine = (data.split == 2) & ((person == ALL) | (z == person)) & ((value == ALL) | (values == value))
+        index = np.flatnonzero(mine)
+        if ALL not in (person, value):
+            return index[np.linspace(0, len(index) - 1, min(most, len(index))).round().astype(int)].tolist()
+        apart = (values if value == ALL else z)[index]
+        groups = [index[apart == each] for each in np.unique(apart)]
+        return [int(group[len(group) // 2]) for group in groups][:most]
+
+    def called(self, split: str, chosen: Sequence[int]) -> list[str]:
+        """The names of the images at these positions: "writer 7, digit 3"; "aia, anger"."""
+        data, words = self.data(split), []
+        for task in (data.private, data.utility):
+            names = [named(task, value) for value in data.task(task)[list(chosen)]]
+            words.append([f"{task} {name}" if name.isdigit() else name for name in names])
+        return [", ".join(pair) for pair in zip(*words, strict=True)]
+
+    def numbers(self, run: pd.Series | None, split: str) -> dict | None:
+        """What was measured on one run, as a row of `Results.releases` with bound, delta, draws and `neighbours`.
+
+        None for a run that has no numbers. Without a run: raw images, mean over seeds. `neighbours` is the accuracy of
+        the nearest-neighbour attacker on the private label.
+        """
+        results, key = self.results, {"split": split, "method": "raw", "setting": None, "target": None}
+        if run is not None:
+            key = {name: None if pd.isna(run[name]) else run[name] for name in key}
+            results = self._of_seed(run.seed)
+        row, found = at(results.releases, **key), at(results.attackers(results.private), **key)
+        if row.empty:
+            return None
+        near = at(found, attacker="neighbours").accuracy.mean()
+        proof, certificate = {"bound": np.nan, "delta": np.nan, "draws": ""}, tables.first_codes(self.results)
+        if run is not None and len(certificate):
+            mine = at(certificate, split=split, method=run.method, setting=key["setting"], seed=run.seed, m=1)
+            proof = mine.iloc[0][list(proof)].to_dict() if len(mine) else proof
+        return {**row.iloc[0].to_dict(), "neighbours": near, **proof}
+
+    def _of_seed(self, seed: int) -> Results:
+        if seed not in self._seeds:
+            mine = {kind: getattr(self.results, kind) for kind in ("attacks", "naturalness")}
+            mine = {kind: rows[rows.seed == seed] if len(rows) else rows for kind, rows in mine.items()}
+            self._seeds[seed] = replace(self.results, **mine)
+        return self._seeds[seed]
+
+    def strips(self, split: str, keys: Mapping[str, Mapping], chosen: Sequence[int]) -> dict[str, np.ndarray]:
+        """Raw images at the positions `chosen`, and what releases make of them: label to uint8 (K, H, W).
+
+        keys  label to method, setting and target of a release; one that collapsed, or is not there, has no row
+        """
+        runs = {label: self.run(split=split, **key) for label, key in keys.items()}
+        shown = {label: self.images(run, chosen) for label, run in runs.items() if run is not None}
+        return {"raw": self.data(split).images[list(chosen)], **shown}
+
+    def lambdas(self, split: str, method: str) -> list[float]:
+        """Every lambda of a method, in order."""
+        return sorted(at(self.index, split=split, method=method).setting.dropna().unique().tolist())
