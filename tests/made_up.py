@@ -1,4 +1,4 @@
-"""A small project as the pipeline leaves it, made up: digits on the axis of lambda and faces on the axis of the target."""
+"""A small project as the pipeline leaves it, made up: digits with lambdas, and faces with targets."""
 
 from collections.abc import Iterator
 from pathlib import Path

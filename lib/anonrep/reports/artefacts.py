@@ -15,11 +15,10 @@ from anonrep.reports.figures import named
 from anonrep.reports.tables import at
 from anonrep.stages import paths
 from anonrep.stages.releases import load, read_index
-from anonrep.stages.results import Results
+from anonrep.stages.results import KEY, Results
 from anonrep.utils.files import Plain, read_arrays, read_json
 
 ALL = "all"  # instead of one person or one value; ipywidgets takes None for "nothing chosen"
-RUN = ["split", "method", "setting", "target", "seed"]
 
 
 class Missing(Plain, FileNotFoundError):
@@ -53,19 +52,21 @@ class Artefacts:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """The rows of every `releases.json`, with `release`, its name in params.yaml, and `split`: one a run.
+        """The rows of every `releases.json` that is there, one a run, with its split and its name in params.yaml.
 
-        Of the finite releases those on which attackers are trained.
+        Of the finite releases those on which attackers are trained. Missing where there is none.
         """
-        rows = []
+        rows, missing = [], FileNotFoundError(f"there is no release of {self.name}")
         for name, release in self.releases.items():
             try:
                 found = read_index(paths.release_folder(name))
             except FileNotFoundError as error:
-                raise Missing(error) from None
+                missing = error
+                continue
             rows += [{"release": name, "split": release["split"], **row} for row in found if row["attacked"]]
-        table = pd.DataFrame(rows, columns=["release", *RUN, "codes", "file", "collapsed", "attacked", "certified"])
-        return table.astype({"setting": float, "target": float, "collapsed": object})
+        if not rows:
+            raise Missing(missing)
+        return pd.DataFrame(rows).astype({"setting": float, "target": float, "collapsed": object})
 
     def data(self, split: str) -> Dataset:
         """The data set at one split."""
@@ -133,6 +134,9 @@ class Artefacts:
             return index[np.linspace(0, len(index) - 1, min(most, len(index))).round().astype(int)].tolist()
         apart = (values if value == ALL else z)[index]
         groups = [index[apart == each] for each in np.unique(apart)]
+        if person == value:  # ALL: another person for each value, as far as there is one
+            own = [group[z[group] == place % data.n_private] for place, group in enumerate(groups)]
+            groups = [one if len(one) else group for one, group in zip(own, groups, strict=True)]
         return [int(group[len(group) // 2]) for group in groups][:most]
 
     def called(self, split: str, chosen: Sequence[int]) -> list[str]:
@@ -178,6 +182,26 @@ class Artefacts:
         runs = {label: self.run(split=split, **key) for label, key in keys.items()}
         shown = {label: self.images(run, chosen) for label, run in runs.items() if run is not None}
         return {"raw": self.data(split).images[list(chosen)], **shown}
+
+    def strips_by_lambda(self, split: str, method: str, chosen: Sequence[int]) -> dict[str, np.ndarray]:
+        """`strips` of one method at every lambda."""
+        keys = {f"λ = {lam:g}": {"method": method, "setting": lam} for lam in self.lambdas(split, method)}
+        return self.strips(split, keys, chosen)
+
+    def points(self, names: Sequence[str]) -> list[dict]:
+        """Split, method, setting and target of the releases with these names in params.yaml; those that are there."""
+        rows = self.index[self.index.release.isin(names)].drop_duplicates(KEY)
+        return [{name: None if pd.isna(row[name]) else row[name] for name in KEY} for _, row in rows.iterrows()]
+
+    def surrogates(self, points: Sequence[Mapping]) -> dict[str, float]:
+        """| L_obj - L | of eq. 11 in the last epoch of the first surviving seed, for each game at `points`: nats."""
+        found = {}
+        for run in filter(lambda run: run is not None, (self.run(**point) for point in points)):
+            history = self.history(run)
+            if "private" in history:
+                last = history[history.seed == run.seed].iloc[-1]
+                found[run.method] = float(abs(last.objective - last.private))
+        return found
 
     def lambdas(self, split: str, method: str) -> list[float]:
         """Every lambda of a method, in order."""

@@ -1,9 +1,10 @@
 """Widgets of `notebooks/explore.ipynb`: a slider over lambda or over the target, the walk, a sheet to draw on.
 
-What they show is made in `artefacts` and `redraw` (numbers, arrays) and `views` (elements); here it is put in its place.
+What they show is made in `artefacts` and `redraw` (numbers, arrays) and `views` (elements).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import anywidget
@@ -27,8 +28,8 @@ UNUSABLE = (Missing, ValueError)  # not there, or damaged: both say what to do
 class Explorer(VBox):
     """A slider over one axis of the releases: "setting" (lambda) or "target".
 
-    `redrawer` has the method and seed that were chosen on the axis of lambda, and `chosen` the images shown, as positions
-    in the data set. Other widgets observe both.
+    `redrawer` has the method and seed that were chosen on the axis of lambda, and `chosen` the images shown, as
+    positions in the data set. Other widgets observe both.
     """
 
     redrawer = traitlets.Instance(Redrawer, allow_none=True)
@@ -84,6 +85,10 @@ class Explorer(VBox):
                 self.curves[method] = Curves(self.found, split, method, self.setting)
             self.redrawer = Redrawer(self.found, split, method, seed)
         self._show()
+        # Afterwards the other stops, so that a move of the slider waits for no file.
+        for _, run in at(self.found.index, split=split, method=method, seed=seed, collapsed=None).iterrows():
+            with suppress(*UNUSABLE):
+                self.found.images(run, [])
 
     def _set_images(self, change: object = None) -> None:
         self.chosen = self.found.choose(self.split.value, self.person.value, self.value.value)

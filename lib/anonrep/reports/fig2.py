@@ -9,7 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from anonrep.reports import tables
 from anonrep.reports.figures import COLOURS, mosaic, percent_axes, title_suffix
+from anonrep.reports.tables import at
+from anonrep.stages.results import Results, best_attackers
 
 CURVES = {  # name to colour and marker
     "utility": (COLOURS["utility"], "o"),
@@ -19,29 +22,20 @@ CURVES = {  # name to colour and marker
 }
 
 
-def curves(
-    attacks: pd.DataFrame, certificate: pd.DataFrame, *, private: str, utility: str
-) -> dict[str, tuple[str, pd.DataFrame]]:
+def curves(results: Results, split: str) -> dict[str, tuple[str, pd.DataFrame]]:
     """The four curves, as name to label and rows method, setting, seed, accuracy.
-
-    attacks      rows of attackers who hold one image: method, setting, seed, task, attacker, accuracy
-    certificate  rows method, setting, seed, bound
 
     The best attacker of a release has the largest mean over the seeds that it was trained on, so that an attacker of
     the first seed alone counts too.
     """
-    cnn, mine = attacks[attacks.attacker == "cnn"], attacks[attacks.task == private]
-    key = ["method", "setting"]
-    means = mine.groupby([*key, "attacker"], dropna=False, sort=False, as_index=False).accuracy.mean()
-    best = means.loc[means.groupby(key, dropna=False).accuracy.idxmax(), [*key, "attacker"]]
+    private, utility = results.private, results.to_keep
+    mine, kept = (at(results.attackers(task), split=split) for task in (private, utility))
+    bound = tables.first_codes(results).rename(columns={"bound": "accuracy"})
     return {
-        "utility": (f"{utility}: fresh CNN (paper)", cnn[cnn.task == utility]),
-        "cnn": (f"{private}: fresh CNN (paper)", cnn[cnn.task == private]),
-        "best": (f"{private}: best attacker", mine.merge(best, on=[*key, "attacker"])),
-        "bound": (
-            f"{private}: certified bound for every classifier",
-            certificate.rename(columns={"bound": "accuracy"}),
-        ),
+        "utility": (f"{utility}: fresh CNN (paper)", kept[kept.attacker == "cnn"]),
+        "cnn": (f"{private}: fresh CNN (paper)", mine[mine.attacker == "cnn"]),
+        "best": (f"{private}: best attacker", best_attackers(mine)),
+        "bound": (f"{private}: certified bound for every classifier", at(bound, split=split, m=1)),
     }
 
 
@@ -63,25 +57,15 @@ def panel(axis: Axes, found: Mapping[str, tuple[str, pd.DataFrame]], method: str
 
 
 def figure2(
-    attacks: pd.DataFrame,
-    certificate: pd.DataFrame,
-    runs: pd.DataFrame,
-    strips: Mapping[str, Mapping[str, np.ndarray]],
-    *,
-    private: str,
-    utility: str,
-    chance: float,
-    source: str,
-    setting: str = "full",
+    results: Results, strips: Mapping[str, Mapping[str, np.ndarray]], split: str, setting: str = "full"
 ) -> Figure:
     """A panel for each method, and below it the same images for each lambda.
 
-    attacks, certificate  as in `curves`; "raw" is a method without setting
-    runs                  rows method, setting, seed, collapsed: a collapsed run is a cross at the top, never a point
-    strips                method to {label: uint8 (K, H, W)}, a row of images each
-    chance                accuracy of naming the most frequent private label
+    strips: method to {label: uint8 (K, H, W)}, a row of images each; "raw" is one of the labels. A collapsed run is a
+    cross at the top and never a point of a curve.
     """
-    most, found = max(map(len, strips.values())), curves(attacks, certificate, private=private, utility=utility)
+    most, found, chance = max(map(len, strips.values())), curves(results, split), tables.chance(results, split)
+    private, runs = results.private, at(results.runs, split=split)
     heights = [4, 1.1, 0.42 * most]  # inches: curves, legend, strips
     width, total = 4.9 * len(strips) + 0.4, sum(heights) + 1
     # Fixed places: a legend that spans all panels is more than the layout engines can weigh.
@@ -102,7 +86,7 @@ def figure2(
     keys = figure.add_subplot(grid[1, :])
     keys.axis("off")
     keys.legend(key.values(), key.keys(), loc="lower center", ncols=3, fontsize=8, frameon=False)
-    title = f"Accuracy of fresh attackers against λ: {title_suffix(source, setting)}"
+    title = f"Accuracy of fresh attackers against λ: {title_suffix(results.source, setting)}"
     figure.suptitle(title, y=1 - 0.15 / total, wrap=True)
     return figure
 

@@ -35,6 +35,48 @@ SOURCE_NAMES = {
 NAMES = {"identity": (*CHARACTERS, "nobody"), "expression": EXPRESSIONS}  # of values; others are numbers
 GAP = 2  # pixels between images
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g}%")
+OURS = {  # our methods: a line joins the lambdas of a method; colours of Okabe and Ito, 2008, as in Fig. 2
+    "faithful": {"color": "#999999", "marker": "o"},
+    "stabilised": {"color": COLOURS["best"], "marker": "s"},
+    "finite": {"color": COLOURS["certified"], "marker": "D"},
+}
+BASELINES = {  # other ways to hide the person
+    "gradient_reversal": {"color": "#cc79a7", "marker": "v"},
+    "maximum_entropy": {"color": "#cc79a7", "marker": "^"},
+    "gaussian_noise": {"color": COLOURS["utility"], "marker": "P"},
+    "gaussian_blur": {"color": COLOURS["utility"], "marker": "X"},
+    "pixelate": {"color": COLOURS["utility"], "marker": "p"},
+    "without_identity": {"color": "#56b4e9", "marker": "<"},
+    "leace": {"color": "#56b4e9", "marker": ">"},
+    "k_same": {"color": COLOURS["cnn"], "marker": "*"},
+    "substitution": {"color": "black", "marker": "d"},
+}
+FACES = {  # the methods on faces
+    "raw": {"color": "black", "marker": "*"},
+    "standard": {"color": COLOURS["cnn"], "marker": "s"},
+    "restricted": {"color": COLOURS["cnn"], "marker": "v"},
+    "pixels": {"color": COLOURS["utility"], "marker": "P"},
+    "substituted": {"color": COLOURS["best"], "marker": "o"},
+    "finite": {"color": COLOURS["certified"], "marker": "D"},
+}
+PAPER = {  # Table 1 of the paper, on FERG-DB: target to identity and expression, after substitution
+    0: (0.4247, 0.7245),
+    2: (0.3825, 0.7746),
+    3: (0.3621, 0.7232),
+    4: (0.3277, 0.6679),
+    5: (0.3162, 0.7295),
+}
+WORDS = {
+    "gradient_reversal": "gradient reversal",
+    "maximum_entropy": "maximum entropy",
+    "gaussian_noise": "Gaussian noise",
+    "gaussian_blur": "Gaussian blur",
+    "pixelate": "pixelation",
+    "without_identity": "PCA without identity",
+    "leace": "LEACE",
+    "k_same": "k-same",
+}
+LAMBDA = ("faithful", "stabilised", "finite", "gradient_reversal", "maximum_entropy")  # methods whose setting is lambda
 
 
 def source_name(source: str) -> str:
@@ -55,6 +97,14 @@ def title_suffix(source: str, setting: str = "full") -> str:
 def named(task: str, value: float) -> str:
     """The name of a value of a task: "anger", or the number itself."""
     return NAMES[task][int(value)] if task in NAMES else f"{value:g}"
+
+
+def release_name(method: str, setting: float | None = None) -> str:
+    """The name of a release in figures and tables: "stabilised, λ = 4"."""
+    word = WORDS.get(method, method)
+    if setting is None or np.isnan(setting) or method == "substitution":  # whose images it shows is no setting
+        return word
+    return f"{word}, {'λ = ' if method in LAMBDA else ''}{setting:g}"
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -8,7 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
+from anonrep.reports import tables
 from anonrep.reports.figures import COLOURS, percent_axes, title_suffix
+from anonrep.reports.tables import at
+from anonrep.stages.results import Results
 
 METHODS = {  # colours of Okabe and Ito, 2008; the finite release has the certificate's of Fig. 2
     "finite": {"color": COLOURS["certified"], "marker": "D", "markersize": 5},
@@ -21,27 +24,15 @@ NAMED = {"finite": (7, "left"), "k-means": (-7, "right")}  # number of codes asi
 POINT = ["method", "setting", "codes"]
 
 
-def frontier(
-    certificate: pd.DataFrame,
-    utility: pd.DataFrame,
-    *,
-    private: str,
-    attribute: str,
-    chance: float,
-    source: str,
-    setting: str = "full",
-) -> Figure:
+def frontier(results: Results, setting: str = "full") -> Figure:
     """What a release keeps against what it can tell about the person, a point for each method, lambda and codebook.
 
-    certificate  rows method, setting, codes (how many were asked for), seed, m, bound, best_attacker, utility,
-                 naturalness; fractions. Those of one image (m = 1) are drawn, as means over seeds
-    utility      rows method, setting, codes, seed, and those of `utility.utility_by_code`: attribute, kind, score,
-                 chance; a small panel for each attribute
-    attribute    what the columns utility and naturalness are about, "digit" for instance
-    chance       accuracy of naming the most frequent private label
-
-    `setting` is missing (None, NaN) where a method has none.
+    Certified bounds and best attackers on one image, means over seeds, against the utility label; and in a small panel
+    for each attribute that nobody trained for, the bounds against its score. Of the first split.
     """
+    split, private, attribute = next(iter(results.about["splits"])), results.private, results.to_keep
+    certificate, utility = at(results.certificate, split=split), at(results.utility, split=split)
+    chance = tables.chance(results, split)
     points = _means(certificate[certificate.m == 1], ["bound", "best_attacker", "utility", "naturalness"])
     scores = _means(utility, ["score", "chance"], "attribute", "kind")
     groups = scores.groupby(["attribute", "kind"], sort=False)
@@ -75,7 +66,7 @@ def frontier(
     key = _key(points.method.unique(), private)
     keys.legend(key.values(), key.keys(), loc="center", ncols=4, fontsize=8, frameon=False)
     title = f"What a release tells about the {private}, and what it keeps"
-    figure.suptitle(f"{title}: {title_suffix(source, setting)}", wrap=True)
+    figure.suptitle(f"{title}: {title_suffix(results.source, setting)}", wrap=True)
     return figure
 
 

@@ -1,6 +1,6 @@
 """Figures of what attackers find against what a release keeps: by method, by target, by images per person."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,68 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from anonrep.reports.figures import COLOURS, percent_axes, title_suffix
+from anonrep.reports import tables
+from anonrep.reports.figures import BASELINES, COLOURS, FACES, OURS, PAPER, WORDS, percent_axes, title_suffix
+from anonrep.reports.tables import Point, at
+from anonrep.stages.results import Results
 
-OURS = {  # a line joins the lambdas of a method; colours of Okabe and Ito, 2008, as in Fig. 2
-    "faithful": {"color": "#999999", "marker": "o"},
-    "stabilised": {"color": COLOURS["best"], "marker": "s"},
-    "finite": {"color": COLOURS["certified"], "marker": "D"},
-}
-BASELINES = {
-    "gradient_reversal": {"color": "#cc79a7", "marker": "v"},
-    "maximum_entropy": {"color": "#cc79a7", "marker": "^"},
-    "gaussian_noise": {"color": COLOURS["utility"], "marker": "P"},
-    "gaussian_blur": {"color": COLOURS["utility"], "marker": "X"},
-    "pixelate": {"color": COLOURS["utility"], "marker": "p"},
-    "without_identity": {"color": "#56b4e9", "marker": "<"},
-    "leace": {"color": "#56b4e9", "marker": ">"},
-    "k_same": {"color": COLOURS["cnn"], "marker": "*"},
-    "substitution": {"color": "black", "marker": "d"},
-}
-FACES = {
-    "raw": {"color": "black", "marker": "*"},
-    "standard": {"color": COLOURS["cnn"], "marker": "s"},
-    "restricted": {"color": COLOURS["cnn"], "marker": "v"},
-    "pixels": {"color": COLOURS["utility"], "marker": "P"},
-    "substituted": {"color": COLOURS["best"], "marker": "o"},
-    "finite": {"color": COLOURS["certified"], "marker": "D"},
-}
-PAPER = {  # Table 1 of the paper, on FERG-DB: target to identity and expression, after substitution
-    0: (0.4247, 0.7245),
-    2: (0.3825, 0.7746),
-    3: (0.3621, 0.7232),
-    4: (0.3277, 0.6679),
-    5: (0.3162, 0.7295),
-}
-WORDS = {
-    "gradient_reversal": "gradient reversal",
-    "maximum_entropy": "maximum entropy",
-    "gaussian_noise": "Gaussian noise",
-    "gaussian_blur": "Gaussian blur",
-    "pixelate": "pixelation",
-    "without_identity": "PCA without identity",
-    "leace": "LEACE",
-    "k_same": "k-same",
-}
-LAMBDA = ("faithful", "stabilised", "finite", "gradient_reversal", "maximum_entropy")  # methods whose setting is lambda
+CHANCE = {"color": COLOURS["chance"], "linestyle": "--", "linewidth": 1}
 
 
-def release_name(method: str, setting: float | None = None) -> str:
-    """The name of a release in figures and tables: "stabilised, λ = 4"."""
-    word = WORDS.get(method, method)
-    if setting is None or np.isnan(setting) or method == "substitution":  # whose images it shows is no setting
-        return word
-    return f"{word}, {'λ = ' if method in LAMBDA else ''}{setting:g}"
+def pareto(results: Results, split: str, setting: str = "full") -> Figure:
+    """The best attacker against utility and against naturalness, a point for each of our releases and the baselines.
 
-
-def pareto(
-    releases: pd.DataFrame, *, private: str, utility: str, chance: float, source: str, setting: str = "full"
-) -> Figure:
-    """The best attacker against utility and against naturalness, a point a release.
-
-    releases  `Results.releases`; bars reach from private_low to private_high
-    chance    accuracy of naming the most frequent private label
+    Bars reach from the lowest to the highest end of the seeds' intervals.
     """
+    private, utility, releases = results.private, results.to_keep, at(results.releases, split=split)
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     titles = {"utility_cnn": f"{utility}: fresh CNN", "utility_reader": f"{utility}: network trained on raw images"}
@@ -79,14 +31,14 @@ def pareto(
             rows = releases[releases.method == method].sort_values("setting")
             if len(rows):
                 _points(axis, rows, column, joined=method in OURS, label=WORDS.get(method, method), **style)
-        axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label=f"{private}: chance")
+        axis.axhline(tables.chance(results, split), **CHANCE, label=f"{private}: chance")
         axis.set(xlabel=title, ylim=(0, None))
         axis.set_title("better: right and down ↘", loc="right", fontsize=8, color="gray")
         axis.grid(alpha=0.3)
     percent_axes(*panels)
     panels[0].set_ylabel(f"{private}: best attacker")
     _legend(figure, panels[0], loc="outside lower center", ncols=5)
-    figure.suptitle(f"What attackers find and what is kept: {title_suffix(source, setting)}", wrap=True)
+    figure.suptitle(f"What attackers find and what is kept: {title_suffix(results.source, setting)}", wrap=True)
     return figure
 
 
@@ -113,25 +65,16 @@ def _legend(figure: Figure, axis: Axes, **where: object) -> None:
     figure.legend(*zip(*entries, strict=True), fontsize=8, frameon=False, **where)
 
 
-def targets(
-    releases: pd.DataFrame,
-    chance: Mapping[str, float],
-    *,
-    private: str,
-    utility: str,
-    source: str,
-    setting: str = "full",
-) -> Figure:
-    """The private label against the utility label, a panel a split, a point a method and target.
-
-    releases  `tables.releases`: split, method, target, private and utility (best attackers), bound
-    chance    split to the accuracy of naming the most frequent private label
+def targets(results: Results, setting: str = "full") -> Figure:
+    """The private label against the utility label, best attackers, a panel a split, a point a method and target.
 
     The paper's points are of FERG-DB and of one network.
     """
+    private, utility, releases = results.private, results.to_keep, tables.releases(results)
+    splits = list(results.about["splits"])
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(chance), sharey=True))
-    for axis, (split, blind) in zip(panels, chance.items(), strict=True):
+    panels = np.atleast_1d(figure.subplots(1, len(splits), sharey=True))
+    for axis, split in zip(panels, splits, strict=True):
         mine = releases[releases.split == split]
         for method, style in FACES.items():
             points = mine[mine.method == method]
@@ -144,7 +87,7 @@ def targets(
         if split == "random":
             found, kept = np.array(list(PAPER.values())).T
             axis.scatter(kept, found, marker="x", color="grey", label="paper, Table 1 (FERG-DB)")
-        axis.axhline(blind, color=COLOURS["chance"], linestyle="--", linewidth=1, label="chance")
+        axis.axhline(tables.chance(results, split), **CHANCE, label="chance")
         for bound in mine.bound.dropna().unique()[:1]:
             axis.axhline(bound, color=COLOURS["certified"], linewidth=1, label="finite: certified for every classifier")
         axis.set(title=f"split: {split}", xlabel=f"{utility}: best attacker")
@@ -155,19 +98,18 @@ def targets(
     for axis in panels:
         key |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     figure.legend(key.values(), key.keys(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    title = f"{private} against {utility}; numbers are targets: {title_suffix(source, setting)}"
+    title = f"{private} against {utility}; numbers are targets: {title_suffix(results.source, setting)}"
     figure.suptitle(title[0].upper() + title[1:])
     return figure
 
 
-def images_per_person(
-    rows: pd.DataFrame, bounds: pd.DataFrame, *, private: str, chance: float, source: str, setting: str = "full"
-) -> Figure:
-    """The best attacker against how many images of one unknown person it holds, beside the certified bound.
+def images_per_person(results: Results, points: Sequence[Point], setting: str = "full") -> Figure:
+    """The best attacker of the first seed against how many images of one unknown person it holds, and the bound.
 
-    rows    method, release (its name), m, accuracy, low, high: the best attacker of each
-    bounds  release, m, bound; empty where nothing is certified
+    points: split, method and setting of each release.
     """
+    private, rows = results.private, tables.best_by_knowledge(results, points)
+    rows, proofs = rows[rows.knowledge == "release"], tables.first_codes(results)
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axis = figure.subplots()
     for place, ((method, release), mine) in enumerate(rows.groupby(["method", "release"], sort=False)):
@@ -175,11 +117,11 @@ def images_per_person(
         ends, aside = _ends(mine.accuracy, mine.low, mine.high), 1.03**place  # so that bars do not hide one another
         style = {"color": colour, "marker": "o", "markersize": 5}
         axis.errorbar(mine.m * aside, mine.accuracy, yerr=ends, capsize=3, label=release, **style)
-        certified = bounds[bounds.release == release].sort_values("m")
+        certified = at(proofs, method=method, setting=mine.setting.iloc[0], seed=mine.seed.iloc[0]).sort_values("m")
         if len(certified):
             style, label = {"color": colour, "marker": "D", "linestyle": ":"}, f"{release}: certified bound"
             axis.plot(certified.m * aside, certified.bound, label=label, **style)
-    axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1, label="chance")
+    axis.axhline(tables.chance(results, rows.split.iloc[0]), **CHANCE, label="chance")
     axis.set(xscale="log", xlabel="images per person", ylabel=f"{private}: best attacker", ylim=(0, 1.03))
     ticks = sorted(rows.m.unique())
     axis.set_xticks(ticks, labels=map(str, ticks))
@@ -187,5 +129,7 @@ def images_per_person(
     percent_axes(axis, x=False)
     axis.grid(alpha=0.3)
     _legend(figure, axis, loc="outside right center")
-    figure.suptitle(f"Attackers who hold several images: {title_suffix(source, setting)}", fontsize=11, wrap=True)
+    figure.suptitle(
+        f"Attackers who hold several images: {title_suffix(results.source, setting)}", fontsize=11, wrap=True
+    )
     return figure

@@ -15,9 +15,8 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.information import least_error
 from anonrep.reports import elements
-from anonrep.reports.figures import named, synthetic, title_suffix
-from anonrep.reports.pareto import BASELINES, FACES, OURS, PAPER, release_name
-from anonrep.stages.results import KEY, Results
+from anonrep.reports.figures import BASELINES, FACES, OURS, PAPER, named, release_name, synthetic, title_suffix
+from anonrep.stages.results import KEY, READER, Results
 from anonrep.utils import project
 from anonrep.utils.text import percent
 
@@ -132,6 +131,51 @@ def best_target(table: pd.DataFrame, split: str, utility: float = 0.7) -> pd.Ser
     if len(keeping):
         return keeping.loc[keeping.private.idxmin()]
     return mine.loc[mine.utility.idxmax()] if len(mine) else None
+
+
+def headline_points(results: Results) -> list[Point]:
+    """The releases of the headline table: split, method, setting and target of each.
+
+    Where releases have targets, for each split the standard method, substitution with the best target, and the finite
+    release with that target. Otherwise the stabilised game at its operating point, the faithful one at the same lambda,
+    and the finite release at its own. Methods that are not there are left out.
+    """
+    table, points = releases(results), []
+    for split in results.about["splits"]:
+        mine, best = at(table, split=split), best_target(table, split)
+        if best is not None:
+            points += [{"method": name, "target": best.target} for name in ("substituted", "finite")]
+            points.insert(-2, {"method": "standard", "target": None})
+        elif (mine.method == "stabilised").any():
+            lam = operating_point(mine, "stabilised").setting
+            points += [{"method": name, "setting": lam, "target": None} for name in ("faithful", "stabilised")]
+        if best is None and len(first_codes(results)):
+            points.append({"method": "finite", "setting": finite_point(results), "target": None})
+        points = [{"split": split, **point} for point in points]
+    return [
+        {name: None if pd.isna(row[name]) else row[name] for name in KEY}
+        for point in points
+        for _, row in at(table, **point).iterrows()
+    ]
+
+
+def headline_numbers(results: Results) -> dict:
+    """The numbers of the headline table for `dvc metrics`: split to method to name to fraction."""
+    table, numbers = releases(results), {"source": results.source}
+    columns = ["private_cnn", "private", "bound", "utility_cnn", "utility", "utility_reader"]
+    raw = [{"split": split, "method": "raw"} for split in results.about["splits"]]
+    for point in [*raw, *headline_points(results)]:
+        for _, row in at(table, **point).iterrows():
+            shown = row[["setting", "target", *columns]].dropna()
+            numbers.setdefault(row.split, {})[row.method] = {name: float(value) for name, value in shown.items()}
+    return numbers
+
+
+def compared(results: Results, points: Sequence[Point]) -> dict[str, Point]:
+    """The releases at `points` and every baseline: name to method and setting."""
+    table = results.releases
+    every = [*points, *table[table.method.isin(list(BASELINES))].to_dict("records")]
+    return {release_name(one["method"], one["setting"]): {k: one[k] for k in ("method", "setting")} for one in every}
 
 
 def headline_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
@@ -304,6 +348,7 @@ def best_by_knowledge(results: Results, points: Sequence[Point]) -> pd.DataFrame
     for point in [{"method": "raw", "setting": None}, *points]:
         mine = at(rows, **point)
         mine = mine[mine.seed == mine.seed.min()]
+        mine = mine[mine.attacker != READER]
         top = mine.loc[mine.groupby(["knowledge", "m"], sort=False).accuracy.idxmax()]
         found.append(top.assign(release=release_name(point["method"], point["setting"])))
     return pd.concat(found, ignore_index=True)

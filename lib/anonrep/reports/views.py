@@ -149,14 +149,8 @@ class Curves:
 
     def __init__(self, found: Artefacts, split: str, method: str, setting: str) -> None:
         results, figure = found.results, Figure(figsize=(5.4, 4.4), layout="constrained")
-        attacks = pd.concat([results.attackers(task) for task in (results.private, results.to_keep)])
-        certificate = tables.first_codes(results)
-        certificate = (
-            certificate[certificate.m == 1] if len(certificate) else results.runs.assign(bound=np.nan).iloc[:0]
-        )
-        curves = fig2.curves(at(attacks, split=split), certificate, private=results.private, utility=results.to_keep)
         self.panel = figure.subplots()
-        fig2.panel(self.panel, curves, method, chance=tables.chance(results, split))
+        fig2.panel(self.panel, fig2.curves(results, split), method, chance=tables.chance(results, split))
         self.panel.set_title(f"{method}: {title_suffix(results.source, setting)}", fontsize=9, wrap=True)
         with io.BytesIO() as file:
             figure.savefig(file, format="svg")

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from anonrep.reports import tables
-from anonrep.reports.figures import named, synthetic
-from anonrep.reports.pareto import BASELINES, OURS, release_name
+from anonrep.reports.figures import BASELINES, OURS, named, release_name, synthetic
 from anonrep.reports.tables import Point, at
 from anonrep.stages.results import Results, limited
 from anonrep.utils.text import percent
