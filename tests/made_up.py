@@ -108,10 +108,11 @@ def _digits(folder: Path, releases: dict) -> None:
                     kept = {"attribute": "aspect", "kind": "R2", "score": 0.4, "chance": 0.0}
                     rows["utility"].append({**run, "codes": 8, **kept, "source": "synthetic"})
             save_index(place, index)
+            losses = {"discriminator": 0.6, "fool": 0.7, "private": 1.0, "objective": 1.1}
+            losses = {"distortion": 0.5} if method == "finite" else losses
+            epochs = [{"seed": seed, "epoch": epoch, **losses} for seed in seeds for epoch in (1, 2)]
+            write_json(place / "history.json", epochs)
             if method != "finite":
-                losses = {"discriminator": 0.6, "fool": 0.7, "private": 1.0, "objective": 1.1}
-                epochs = [{"seed": seed, "epoch": epoch, **losses} for seed in seeds for epoch in (1, 2)]
-                write_json(place / "history.json", epochs)
                 watched = np.repeat(data.images[None, :4], 3, axis=0)
                 for seed in seeds:
                     write_arrays(place / f"snapshots-{seed}.npz", data.provenance, snapshots=watched)

@@ -28,9 +28,9 @@ ATTACKED = {  # what the attackers of a row were trained on
     "as few": "as few, that it was trained on",
 }
 REASONS = {  # of the departures from the paper
-    "kl": "phase (i) trains a variational autoencoder: its decoder draws a digit for any code near its data's",
+    "kl": "phase (i) trains a variational autoencoder: its decoder draws a good image for any code near its data's",
     "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
-    "pixel_anchor": "weight of the squared error between image and reconstruction: the digit stays the same digit",
+    "pixel_anchor": "weight of the squared error between image and reconstruction: a digit stays the same digit",
     "anchor_blur": "width of the box that blurs both first: a stroke may move a little, where the hand is",
     "r1": "penalty on the discriminator's gradient at real images: it cannot run away",
     "warm_up_epochs": "epochs of the private classifier before lambda acts: no shock",
