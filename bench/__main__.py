@@ -17,7 +17,7 @@ import pandas as pd
 
 from anonrep.game import GameConfig
 from anonrep.pipeline.parameters import read
-from anonrep.reports import plots
+from anonrep.reports import figures
 from anonrep.utils.files import read_json, write_json
 from anonrep.utils.project import root
 from bench import games, growth, judging, pipeline, reading
@@ -144,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(pd.DataFrame(grown).to_string(index=False))
         print("exponents:", {" ".join(what): np.round(some, 2).tolist() for what, some in growth.slopes(grown).items()})
         write_json(folder / METRICS / "growth.json", grown)
-        plots.save(growth.figure(grown), folder / "reports" / "figures" / "growth")
+        figures.save(growth.figure(grown), folder / "reports" / "figures" / "growth")
 
 
 if __name__ == "__main__":

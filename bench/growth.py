@@ -15,7 +15,7 @@ from anonrep.evaluation.attackers import FEW, AttackBudget, suite
 from anonrep.game import GameConfig, play, prepare
 from anonrep.methods import finite as finite_release
 from anonrep.methods.finite import FiniteConfig
-from anonrep.reports.plots import COLOURS
+from anonrep.reports.figures import COLOURS
 from bench.games import LAM, digits, whole
 from bench.judging import attack_parts
 from bench.textbook import players_of
@@ -102,7 +102,7 @@ def figure(rows: Sequence[dict]) -> Figure:
     table, kinds = pd.DataFrame(rows), list(dict.fromkeys(row["grows"] for row in rows))
     drawing = Figure(figsize=(3.2 * len(kinds) + 0.4, 5.4), layout="constrained")
     panels = drawing.subplots(2, len(kinds), squeeze=False, sharex="col", sharey="row")
-    colours = {"training": COLOURS["kept"], "finite": COLOURS["certified"], "assessment": COLOURS["worst"]}
+    colours = {"training": COLOURS["utility"], "finite": COLOURS["certified"], "assessment": COLOURS["best"]}
     look = {"hue": "work", "style": "work", "palette": colours, "markers": dict(zip(colours, "osD", strict=True))}
     for row, (quantity, label) in zip(panels, (("seconds", "seconds"), ("memory", "peak memory, MB")), strict=True):
         for axis, what in zip(row, kinds, strict=True):

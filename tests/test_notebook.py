@@ -16,8 +16,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from anonrep.pipeline.notebook import cleaned
 from anonrep.pipeline.parameters import ParameterError, declared, parse, resolve
+from anonrep.reports import elements
 from anonrep.reports.page import formula, to_html
-from anonrep.reports.report import provenance_table
+from anonrep.reports.tables import provenance_table
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="60pt"><rect width="600" height="60"/></svg>'
 TOY = new_notebook(
@@ -255,7 +256,9 @@ HOSTILE = "</style></td><script>fetch('//x')</script>\"'><img src=x onerror=aler
 @pytest.mark.parametrize("hide_code", [True, False])
 def test_what_came_from_data_stays_text(tmp_path, hide_code):
     """In a table, in what was printed, in an error, in a figure's words: no element and no attribute of its own."""
-    table = provenance_table({"citation": HOSTILE, HOSTILE: "key", "counts": {HOSTILE: 1}}).to_html(header=False)
+    table = elements.data_table(
+        provenance_table({"citation": HOSTILE, HOSTILE: "key", "counts": {HOSTILE: 1}}), HOSTILE
+    )
     described = {"image/svg+xml": {"alt": HOSTILE, "caption": HOSTILE}}
     outputs = [
         new_output("display_data", data={"text/html": table, "text/plain": HOSTILE}),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anonrep.data.pendigits import attributes, build, render
 from anonrep.data.unipen import TABLET, Digit, parse_unipen
-from anonrep.reports import plots
+from anonrep.reports import figures
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,9 +126,8 @@ def test_build_numbers_the_writers_and_carries_the_provenance():
 def test_the_contact_sheet_names_synthetic_data():
     digits = [digit([(1, 1), (9, 9 - k % 10)], label=k % 10, writer=1 + k % 3) for k in range(60)]
     for source, words in {"synthetic": "synthetic", "uci": "UCI pen-digits"}.items():
-        figure = plots.contact_sheet(build(digits, {"source": source}, split_sizes=(4, 1, 1)))
+        figure = figures.contact_sheet(build(digits, {"source": source}, split_sizes=(4, 1, 1)))
         assert words in figure.get_suptitle()
-        assert len(figure.axes) == 10 * 3
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from markupsafe import Markup
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
@@ -40,15 +39,14 @@ REASONS = {  # of the departures from the paper
 }
 
 
-def show(table: pd.DataFrame | Markup, *, source: str, setting: str, words: bool = False) -> HTML:
-    """A table for display. Its title says so where the data is synthetic or the setting is a small one.
+def caption(source: str, setting: str) -> str:
+    """The title of every table where the data is synthetic or the setting is a small one; otherwise none."""
+    return title_suffix(source, setting) if synthetic(source) or setting != "full" else ""
 
-    `words`: the cells are text that may be broken into lines.
-    """
-    caption = title_suffix(source, setting) if synthetic(source) or setting != "full" else ""
-    if isinstance(table, pd.DataFrame):
-        return HTML(elements.data_table(table, caption, words=words))
-    return HTML(elements.note(caption) + table if caption else table)
+
+def show(table: pd.DataFrame, *, source: str, setting: str, words: bool = False) -> HTML:
+    """A table for display, with its `caption`. `words`: the cells are text that may be broken into lines."""
+    return HTML(elements.data_table(table, caption(source, setting), words=words))
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -107,13 +107,14 @@ def _value(numbers: Mapping | None, field: str) -> str:
     return percent(value)
 
 
-def slider(found: Artefacts, split: str, axis: str, methods: Sequence[str], chosen: Sequence[int]) -> Markup:
+def slider(found: Artefacts, split: str, axis: str, methods: Sequence[str], setting: str) -> Markup:
     """A slider without a script over an axis: test images as each of `methods` releases them, and numbers.
 
     The first seed of each. A run that collapsed says so and shows no image and no number.
     """
     results, data, table, panels = found.results, found.data(split), tables.releases(found.results), {}
-    names, rows = found.called(split, chosen), at(found.index, split=split)
+    chosen, rows, caption = found.choose(split), at(found.index, split=split), tables.caption(data.source, setting)
+    names = found.called(split, chosen)
     raw = _numbers(at(table, split=split, method="raw"), "raw images", results)
     for value in sorted(rows[rows.method.isin(methods)][axis].dropna().unique()):
         stop, lines = (
@@ -131,7 +132,7 @@ def slider(found: Artefacts, split: str, axis: str, methods: Sequence[str], chos
                 key = {"split": split, "method": method, "setting": run.setting, "target": run.target}
                 shown = pictures(data, found.images(run, chosen), names, f", {method}, {stop}", width=40)
                 lines.append((_numbers(at(table, **key), method, results), shown))
-        panels[stop.removeprefix("λ = ").removeprefix("target ")] = elements.table([*lines, under(names)])
+        panels[stop.removeprefix("λ = ").removeprefix("target ")] = elements.table([*lines, under(names)], caption)
     label = "λ:" if axis == "setting" else "the target, shown in everybody's place:"
     return elements.slider(f"{axis}-{split}-{methods[0]}", label, panels)
 
