@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonrep.data.dataset import SPLITS, Dataset, random_split
-from anonrep.utils.files import write_arrays
 
 
 def some(n: int = 12, people: int = 3, seed: int = 0) -> Dataset:
@@ -46,26 +45,6 @@ def test_round_trip_and_same_bytes(tmp_path_factory, n, seed):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.npz is missing: `dvc repro`"):
         Dataset.load(tmp_path / "none.npz")
-
-
-@pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty", "other arrays"])
-def test_a_damaged_file_is_named(tmp_path, damage):
-    path = tmp_path / "data.npz"
-    some(200).save(path)
-    whole = bytearray(path.read_bytes())
-    if damage == "cut":
-        whole = whole[: len(whole) // 2]
-    elif damage == "flip":
-        whole[300] ^= 255  # inside the compressed images; the archive's checksum sees it
-    elif damage == "text":
-        whole = b"not an archive"
-    elif damage == "empty":
-        whole = b""
-    path.write_bytes(whole)
-    if damage == "other arrays":
-        write_arrays(path, {}, a=np.arange(3))
-    with pytest.raises(ValueError, match=r"data\.npz is not a readable data set"):
-        Dataset.load(path)
 
 
 def test_what_does_not_fit_together_is_an_error():

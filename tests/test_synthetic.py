@@ -18,7 +18,6 @@ from anonrep.data.synthetic.faces.acting import EXPRESSIONS, MUSCLES
 from anonrep.data.synthetic.faces.cast import CAST, NOBODY
 from anonrep.data.synthetic.faces.features import Moment
 from anonrep.data.synthetic.faces.portrait import draw
-from anonrep.data.synthetic.faces.shapes import Layer, blend, box, capsule, ellipse
 from anonrep.data.synthetic.pendigits import HEADER, synthetic_pendigits
 from anonrep.data.unipen import TABLET, parse_unipen
 
@@ -71,35 +70,6 @@ def test_digits_are_easy_and_writers_are_neither_hidden_nor_obvious():
 # shapes and faces
 
 
-@pytest.mark.parametrize(
-    ("distance", "area"),
-    [
-        (lambda x, y: ellipse(x, y, 0.5, 0.3), np.pi * 0.15),
-        (lambda x, y: capsule(x, y, (-0.3, 0.1), (0.3, -0.2), 0.2), np.pi * 0.04 + 0.4 * np.hypot(0.6, 0.3)),
-        (lambda x, y: box(x, y, 0.6, 0.4, 0.1), 4 * 0.24 - (4 - np.pi) * 0.01),
-        (lambda x, y: blend(ellipse(x + 0.5, y, 0.2, 0.2), ellipse(x - 0.5, y, 0.2, 0.2), 0.1), 2 * np.pi * 0.04),
-    ],
-    ids=["ellipse", "capsule", "box", "two apart"],
-)
-def test_shapes_have_their_area_and_edges_of_one_pixel(distance, area):
-    rgb = np.zeros((1, 3, 100, 100), np.float32)
-    patch = Layer(rgb).patch(width=2.0, height=2.0)
-    patch.paint(distance(patch.x, patch.y), (1.0, 1.0, 1.0))
-    assert rgb[0, 0].sum() * (2 / 100) ** 2 == pytest.approx(area, rel=0.01)
-    assert 0 < ((rgb[0, 0] > 0) & (rgb[0, 0] < 1)).sum() < 600  # grey along the edge alone
-
-
-def moments(n: int = 1, muscles: dict | None = None, **moves: object) -> Moment:
-    """A face at rest, looking ahead, but for what is given."""
-    every = {name: np.full(n, (muscles or {}).get(name, 0.0)) for name in MUSCLES}
-    names = ("yaw", "pitch", "roll", "x", "y", "gaze", "light")
-    return Moment(every, **{name: np.zeros(n) + moves.get(name, 0.0) for name in names})
-
-
-def grey(images: np.ndarray) -> np.ndarray:
-    return images.astype(float).mean(-1)
-
-
 def small(image: np.ndarray, size: int) -> np.ndarray:
     return resized(to_grey(Image.fromarray(image))[0], (size, size))
 
@@ -122,12 +92,6 @@ def test_nobody_looks_like_anybody_else_whatever_they_feel():
     same_person = np.kron(np.eye(7), np.ones((7, 7))).astype(bool)
     assert apart[~same_person].min() > 15  # levels of 255, root mean square
     assert apart[same_person & ~np.eye(49, dtype=bool)].min() > 3
-
-
-def test_light_falls_from_where_it_is_said_to():
-    left, right = (grey(draw(NOBODY, moments(1, light=side), 64))[0] for side in (-1, 1))
-    assert left[:, :32].mean() > right[:, :32].mean() + 10
-    assert right[:, 32:].mean() > left[:, 32:].mean() + 10
 
 
 def test_an_expression_rises_and_falls_and_the_head_stays_within_its_bounds():
