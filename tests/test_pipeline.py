@@ -524,7 +524,9 @@ def test_repro_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
     entry = {"pid": os.getppid(), "cmd": "dvc repro"}
     (copy / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(copy / "models"): entry}, "read": {}}))
     process, log = at_work(copy), copy.with_suffix(".log")
-    os.killpg(process.pid, signal.SIGSTOP)  # until the next one is seen to wait for what this one started
+    groups = [stage.pid for stage in process.children()]
+    for group in groups:
+        os.killpg(group, signal.SIGSTOP)  # until the next one is seen to wait for what this one started
     process.send_signal(signal.SIGKILL)
     process.wait()
     following, deadline = drill.start(copy, log, jobs=2), time.monotonic() + 60
@@ -532,7 +534,8 @@ def test_repro_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
         assert following.poll() is None, drill.last_words(copy)
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGCONT)
+    for group in groups:
+        os.killpg(group, signal.SIGCONT)
     assert following.wait() == 0, drill.last_words(copy)
     assert "dvc.lock cannot be read" in log.read_text(encoding="utf-8")
     assert lock(copy) == stages
