@@ -47,10 +47,12 @@ class Library:
         """A module's source without docstrings and comments."""
         return ast.unparse(self.tree(module))
 
-    def imported(self, tree: ast.Module, package: str = "") -> set[str]:
-        """The modules that code imports, inside functions too; `package` is the one it lies in.
+    def imported(self, tree: ast.Module, package: str = "", names_from: str = "") -> set[str]:
+        """The modules that code imports, inside functions too.
 
-        A text that is a module's name, or begins a name as "anonrep.data." does, counts: `import_module` takes such.
+        package     the one it lies in, for relative imports
+        names_from  where names of modules in its texts begin. `import_module` takes such: a text that is a module's
+                    name, or begins names as "anonrep.data." does, counts as an import
         """
         found = set()
         for node in ast.walk(tree):
@@ -61,14 +63,18 @@ class Library:
                 names = {f"{base}.{alias.name}" for alias in node.names}
                 found |= names if names <= self.paths.keys() else names | {base}
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                text = node.value
-                found.update([text] if not text.endswith(".") else [m for m in self.paths if m[: len(text)] == text])
+                text = names_from + node.value
+                if text.endswith("."):
+                    found.update(module for module in self.paths if module.startswith(text))
+                elif "." in text:  # a text may well be the package's own name
+                    found.add(text)
         return found & self.paths.keys()
 
     def closure(self, modules: Iterable[str], without: str = "") -> list[str]:
         """These modules and all that they import, with the packages they lie in, in alphabetical order.
 
-        What a package imports is followed only where somebody imports from the package itself.
+        A package counts as code that is imported only where somebody imports from the package itself: then what it
+        imports is followed, whose names it may write without its own.
         """
         found, open_ = set(), set(modules)
         while open_:
@@ -76,10 +82,12 @@ class Library:
             if module in found or (without and f"{module}.".startswith(f"{without}.")):
                 continue
             found.add(module)
-            package = module if self.paths[module].name == "__init__.py" else module.rpartition(".")[0]
-            open_ |= self.imported(self.tree(module), package)
-        above = {module.rsplit(".", i)[0] for module in found for i in range(1, module.count(".") + 1)}
-        return sorted((found | above) - {PACKAGE})  # its names are loaded when somebody asks for one: no stage does
+            tree = self.tree(module)
+            if self.paths[module].name == "__init__.py":
+                open_ |= self.imported(tree, module) | self.imported(tree, module, f"{module}.")
+            else:
+                open_ |= self.imported(tree, module.rpartition(".")[0])
+        return sorted(found | {module.rsplit(".", i)[0] for module in found for i in range(1, module.count("."))})
 
     def text(self, modules: list[str]) -> str:
         """The code of modules, each under its name, and checksums of what else lies in their packages."""

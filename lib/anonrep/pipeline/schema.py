@@ -5,23 +5,11 @@ of it that the file leaves out has its default.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from anonrep.data import builders
 from anonrep.evaluation.attackers import AttackBudget, suite
@@ -29,112 +17,8 @@ from anonrep.game import GameConfig
 from anonrep.methods import perturbations
 from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.methods.finite import FiniteConfig
-from anonrep.pipeline.parameters import FILE, SHORT, ParameterError, one_of, read
-
-EXPECTED = {  # pydantic's types of errors in our words
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "a text",
-    "list_type": "a list",
-    "dict_type": "a group",
-    "model_type": "a group",
-    "model_attributes_type": "a group",
-    "none_required": "null",
-    "invalid_key": "a text for a key",
-    "greater_than_equal": "at least {ge:g}",
-    "greater_than": "more than {gt:g}",
-    "less_than": "less than {lt:g}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of {max_length}",
-}
-Find = Callable[[ValidationInfo], Collection]
-
-
-def problem(key: tuple, value: object, words: str) -> InitErrorDetails:
-    """One line of the answer."""
-    return InitErrorDetails(type=PydanticCustomError("ours", words), loc=key, input=value)
-
-
-def expected(value: object, words: str) -> str:
-    """How the line of a wrong value goes on."""
-    return f"is {'empty' if value is None else SHORT.repr(value)}; expected {words}"
-
-
-def rule(allows: Callable[[Any], bool], words: str) -> AfterValidator:
-    """Values for which `allows` is true; `words` say so."""
-
-    def check(value: Any) -> Any:
-        if not allows(value):
-            raise PydanticCustomError("ours", expected(value, words))
-        return value
-
-    return AfterValidator(check)
-
-
-def named(find: Find) -> AfterValidator:
-    """One of the names that `find` gives, e.g. those in another section of the file (`context`), if there are any."""
-
-    def check(value: Any, info: ValidationInfo) -> Any:
-        if (known := find(info)) and value not in known:
-            raise PydanticCustomError("ours", expected(value, one_of(value, known)))
-        return value
-
-    return AfterValidator(check)
-
-
-def tried(kind: type, values: Mapping, *without: str) -> list[InitErrorDetails]:
-    """What a dataclass has against some of its fields, each tried with the others at their defaults."""
-    names, found = [part.name for part in fields(kind) if part.name not in without], []
-    for name, value in values.items():
-        if name not in names:
-            found.append(problem((str(name),), value, f"is unknown; expected {one_of(name, names)}"))
-            continue
-        try:
-            kind(**{name: value})
-        except (TypeError, ValueError) as error:
-            found.append(problem((name,), value, expected(value, str(error).rpartition("; expected ")[2])))
-    return found
-
-
-def of(kind: type, *without: str) -> Any:
-    """A group with some fields of a dataclass."""
-
-    def check(values: dict) -> dict:
-        if found := tried(kind, values, *without):
-            raise ValidationError.from_exception_data(kind.__name__, found)
-        return values
-
-    return Annotated[dict[Any, Any], AfterValidator(check)]
-
-
-class Group(BaseModel):
-    """A group with these keys and no others. Its errors come in our words."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _in_our_words(cls, value: Any, handler: Callable) -> Any:
-        try:
-            return handler(value)
-        except ValidationError as error:
-            lines = [problem(one["loc"], one["input"], cls._words(one)) for one in error.errors(include_url=False)]
-            raise ValidationError.from_exception_data(cls.__name__, lines) from error
-
-    @classmethod
-    def _words(cls, error: Mapping) -> str:
-        kind, value = error["type"], error["input"]
-        if kind == "missing":
-            return "is missing"
-        if kind == "extra_forbidden":
-            return f"is unknown; expected {one_of(error['loc'][-1], cls.model_fields)}"
-        if kind in ("model_type", "model_attributes_type") and not error["loc"]:
-            return expected(value, f"a group of {', '.join(cls.model_fields)}")
-        words = EXPECTED.get(kind)
-        return expected(value, words.format(**error.get("ctx", {}))) if words else error["msg"]
+from anonrep.pipeline.checks import Group, dotted, expected, named, of, problem, refuse, rule, tried
+from anonrep.pipeline.parameters import FILE, ParameterError, one_of, read
 
 
 def _distinct(values: list) -> bool:
@@ -172,7 +56,7 @@ def _attackers(names: Any) -> Any:
     known = list(suite(AttackBudget(), seed=0))
     wrong = [name for name in names if name not in known] if isinstance(names, list) else [names]
     if wrong and names != "all":
-        raise PydanticCustomError("ours", expected(names, f"all, or a list of {one_of(wrong[0], known)}"))
+        refuse(names, f"all, or a list of {one_of(wrong[0], known)}")
     return names
 
 
@@ -207,19 +91,15 @@ class Assessment(Group):
     attributes: list[str]
 
 
-class Empty(Group):
-    pass
-
-
 class Finite(Group):
     codes: Annotated[list[Annotated[int, Field(ge=2)]], SOME, EACH_ONCE]
     config: of(FiniteConfig, "codes")  # it has them from the list
 
 
 class Methods(Group):
-    game: Empty = None
+    game: Group = None
     finite: Finite = None
-    baseline: of(AdversaryConfig) = None
+    baseline: of(AdversaryConfig, "batch", "rate", "adversary_rate") = None  # which its notebook leaves as they are
 
 
 class DataSet(Group):
@@ -294,7 +174,7 @@ class Release(Group):
         game = info.context["games"].get(start)
         here = {name: info.data.get(name) for name in ("data", "split")}
         if isinstance(game, dict) and None not in here.values() and not here.items() <= game.items():
-            raise PydanticCustomError("ours", expected(start, f"a game of data {here['data']}, split {here['split']}"))
+            refuse(start, f"a game of data {here['data']}, split {here['split']}")
         return start
 
     @field_validator("options")
@@ -342,13 +222,6 @@ def check(params: object, where: object = "the parameters") -> None:
     except ValidationError as error:
         lines = [f"{dotted(one['loc'])} {one['msg']}" for one in error.errors(include_url=False)]
         raise ParameterError(lines, where) from None
-
-
-def dotted(place: tuple) -> str:
-    """A place as a dotted key."""
-    keys = [part if isinstance(part, int) or re.fullmatch(r"[\w-]+", part) else SHORT.repr(part) for part in place]
-    parts = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys if key != "'[key]'"]
-    return "".join(parts).removeprefix(".") or "the file"
 
 
 def check_file(folder: Path) -> None:
