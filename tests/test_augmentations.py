@@ -74,20 +74,6 @@ def test_are_the_nearest_by_others_as_brute_force_finds_them(n, wanted, width, s
         assert nearest == pytest.approx(sorted(distances.values())[:wanted], abs=1e-4)
 
 
-def test_blur_finds_the_stroke_a_little_off_and_sharp_pixels_do_not():
-    """A stroke, the same one moved by a pixel, and a shorter one in its place that sharp pixels take for nearer."""
-    x = torch.zeros(3, 1, 16, 16)
-    x[0, 0, 2:14, 7] = 1
-    x[1, 0, 2:14, 8] = 1
-    x[2, 0, 2:4, 7] = 1
-    z = torch.tensor([0, 1, 2])
-    assert cross_identity_neighbours(x, z, 1, 5)[0].tolist() == [1]
-    assert cross_identity_neighbours(x, z, 1, 1)[0].tolist() == [2]
-
-
-# --- the nearest of other people, among any rows
-
-
 # --- views
 
 
@@ -110,11 +96,3 @@ def test_test_images_are_not_looked_at():
     other = seen(repainted(data, 0))
     assert differing(found["train"], other["train"]) == ["copies", "hidden", "neighbours"]
     assert differing(found["validation"], other["validation"]) == ["hidden"]
-
-
-def test_a_split_with_too_few_others_is_an_error():
-    with pytest.raises(ValueError, match="16 neighbours by other people asked for; some of the 16 images have"):
-        seen(people(), neighbours=16)
-    data = people()
-    with pytest.raises(ValueError, match="some of the 40 images have 0"):
-        seen(replace(data, z=np.where(data.split == 0, 0, data.z)))

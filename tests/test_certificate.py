@@ -215,17 +215,6 @@ def test_forgetting_that_there_are_two_images_is_found_out():
 # The rest
 
 
-def test_a_row_for_each_number_of_images():
-    joint = CHANNELS["mixture"]
-    codes, z = draw(joint, 300, np.random.default_rng(6))
-    rows = certify(codes, z, **references(joint), images_per_person=(1, 2, 5), delta=0.1)
-    assert [(row["m"], row["delta"], row["n"]) for row in rows] == [(1, 0.1, 300), (2, 0.1, 300), (5, 0.1, 300)]
-    assert rows[0]["bound"] == accuracy_bound(codes, z, 0.1)
-    p_max = references(joint)["p_z"].max()
-    assert [row["bound"] for row in rows[1:]] == [group_bound(rows[0]["information_bound"], m, p_max) for m in (2, 5)]
-    assert rows[0]["information"] == plug_in_information(codes, z)
-
-
 def test_a_table_more_regular_than_chance_has_a_limit_of_zero_and_no_bound_below_that_by_counting():
     codes, z = pairs(np.full((6, 5), 20))
     assert information_bound(codes, z, p_z=uniform(6), p_k=uniform(5)) == 0

@@ -1,4 +1,4 @@
-"""Releases of K pictures: exact substitution, baselines that look at training images alone, and their files."""
+"""Releases of K codewords: exact substitution, and baselines that use training images alone."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from anonrep.data.codebook import Codebook, usage
 from anonrep.data.dataset import Dataset
 from anonrep.methods.codebooks import kmeans_codes, medoids, second_codes, substitute, substitution_codebook
-from anonrep.utils.files import read_arrays, write_arrays
+from anonrep.utils.files import read_arrays
 
 
 def grey(n: int, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -50,9 +50,7 @@ def test_round_trip_and_same_bytes(tmp_path_factory, k, n, seed):
     ("images", "codes", "message"),
     [
         (grey(3) / 255, np.zeros(2, np.int64), r"codewords are float64 .* expected uint8 \(K, H, W\)"),
-        (grey(3)[0], np.zeros(2, np.int64), r"codewords are uint8 \(6, 6\)"),
         (grey(3), np.zeros(2, np.int32), r"codes are int32 \(2,\); expected int64"),
-        (grey(3), np.zeros((2, 1), np.int64), r"codes are int64 \(2, 1\)"),
         (grey(3), np.array([0, 3]), "codes run from 0 to 3 beside 3 codewords; expected 0 to 2"),
         (grey(3), np.array([-1, 2]), "codes run from -1 to 2"),
     ],
@@ -60,22 +58,6 @@ def test_round_trip_and_same_bytes(tmp_path_factory, k, n, seed):
 def test_what_does_not_fit_together_is_an_error(images, codes, message):
     with pytest.raises(ValueError, match=message):
         Codebook(images, codes)
-
-
-@pytest.mark.parametrize("damage", ["cut", "text", "other arrays", "codes out of range"])
-def test_a_damaged_file_is_named(tmp_path, damage):
-    path = tmp_path / "book.npz"
-    Codebook(grey(9), np.arange(9)).save(path, {})
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:200])
-    elif damage == "text":
-        path.write_text("not an archive")
-    elif damage == "other arrays":
-        write_arrays(path, {}, a=np.arange(3))
-    else:
-        write_arrays(path, {}, images=grey(2), codes=np.array([5]))
-    with pytest.raises(ValueError, match=r"book\.npz is not a readable codebook"):
-        Codebook.load(path)
 
 
 # --- substitution
@@ -142,8 +124,8 @@ def test_medoids_are_training_images_nearest_the_centroids():
     assert len({tuple(sorted(set(corner[book.codes == code]))) for code in range(4)}) == 4
 
 
-def test_nothing_but_training_images_decides_the_pictures():
-    """Other held-out images, other labels: the same pictures, and the same codes for the training images."""
+def test_nothing_but_training_images_decides_the_codewords():
+    """Other held-out images, other labels: the same codewords, and the same codes for the training images."""
     data = people()
     features, _ = blobs(len(data))
     train = data.split == 0

@@ -110,7 +110,7 @@ def test_the_person_is_found_far_less_than_from_edges(faces, found):
 
 
 def test_what_is_known_of_images_that_are_not_for_training_decides_nothing(faces, found):
-    """Other people, clips, expressions and pictures among them leave everybody else where they were."""
+    """Other people, clips, expressions and images among them leave everybody else where they were."""
     draw, other = np.random.default_rng(0), faces.split > 0
     clips = np.where(other, draw.integers(0, 5000, len(faces)), faces.attributes["clip"])
     attributes = faces.attributes | {"expression": draw.integers(0, 7, len(faces))}
@@ -178,23 +178,7 @@ def test_the_control_the_nearest_by_itself_is_unfair(faces, found):
     assert alone[0] > 0.1 > 2 * alone[1]
 
 
-def test_matches_keep_the_expression_better_than_chance(faces, found):
-    train = faces.split == 0
-    expression, z = faces.attributes["expression"][train], faces.z[train]
-    chosen = matches(faces, found, 0)
-    same = expression[np.flatnonzero(z == 0)[chosen]] == expression
-    assert same[z != 0].mean() > 0.26
-    shuffled = matches(faces, np.random.default_rng(0).permutation(found), 0, pose=0.0)
-    assert (expression[np.flatnonzero(z == 0)[shuffled]] == expression)[z != 0].mean() < 0.2
-
-
-@pytest.mark.parametrize("target", [6, 17, -1])
-def test_an_unknown_target_is_an_error_that_names_the_known(faces, found, target):
-    with pytest.raises((KeyError, ValueError), match=rf"private label {target}; expected one of \[0, 1, 2, 3, 4, 5\]"):
-        matches(faces, found, target)
-
-
-# --- pictures
+# --- codewords
 
 
 @given(SEEDS, st.integers(1, 6), st.integers(1, 8))

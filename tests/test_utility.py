@@ -1,4 +1,4 @@
-"""What a release keeps: everything the raw images show, nothing a constant shows, a mean a picture in between."""
+"""What a release keeps: everything the raw images show, nothing a constant shows, a mean for each code in between."""
 
 import numpy as np
 import pytest
@@ -63,12 +63,12 @@ def by_code(data: Dataset, codes: np.ndarray) -> dict[str, dict]:
     return {row["attribute"]: row for row in utility_by_code(data, codes, NAMES)}
 
 
-def test_the_codes_say_what_the_trees_find_in_their_pictures():
+def test_the_codes_say_what_the_trees_find_in_their_codewords():
     data = bars()
     codes = data.attributes["place"] * 2 + (data.attributes["height"] > 0.5)
     codes = np.where(np.random.default_rng(3).random(len(codes)) < 0.3, 0, codes)
-    pictures = np.random.default_rng(1).integers(0, 256, (6, SIZE, SIZE), np.uint8)
-    seen, known = by_name(data.released(pictures[codes])), by_code(data, codes)
+    codewords = np.random.default_rng(1).integers(0, 256, (6, SIZE, SIZE), np.uint8)
+    seen, known = by_name(data.released(codewords[codes])), by_code(data, codes)
     for name in NAMES:
         assert known[name] | {"score": 0} == seen[name] | {"score": 0}
         assert known[name]["score"] == pytest.approx(seen[name]["score"], abs=0.03)
