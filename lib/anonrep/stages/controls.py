@@ -46,7 +46,7 @@ def load_readers(folder: str | Path, assessment: Mapping, device: str = "auto") 
     """The raw readers of the folder, by task."""
     device = pick_device(device)
     return {
-        task: NetworkAttacker(device=device).load(Path(folder) / f"reader-{task}.safetensors")
+        task: NetworkAttacker(device=pick_device(device)).load(Path(folder) / f"reader-{task}.safetensors")
         for task in assessment["readers"]
     }
 
