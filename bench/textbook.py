@@ -21,7 +21,7 @@ from anonrep.utils.convolutions import FromOneChannel, ToOneChannel
 
 
 def players_of(data: Dataset, config: GameConfig, seed: int = 0) -> Players:
-    """The players that `experiment.prepare_seeds` would build."""
+    """The players that `stages.game.prepare_seeds` would build."""
     sizes = {name: getattr(config, name) for name in ("hidden", "channels", "adversary_channels")}
     height, width = data.images.shape[1:]
     shape = {"height": height, "width": width, "n_private": data.n_private}
