@@ -1,13 +1,16 @@
-"""What several tests share: one thread a process, how long hypothesis looks for a counterexample, the golden file."""
+"""What tests share: one thread a process, hypothesis profiles, the golden file, the smoke pipeline, which runs once."""
 
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a process for each core, and stages that tests start
 
-from collections.abc import Callable
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import smoke
 import torch
 from hypothesis import settings
 
@@ -45,3 +48,36 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def float32(monkeypatch):
     """No mixed precision: sums can be compared figure by figure."""
     monkeypatch.setattr("anonrep.utils.precision.mixed_precision", lambda device: torch.autocast("cpu", enabled=False))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the smoke pipeline goes first: one process makes it while another one has plenty to do."""
+    items.sort(key=lambda item: "pipeline" not in item.fixturenames)
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace after `repro` at the smoke setting, made once for all test processes. Only to be read."""
+    here = tmp_path_factory.getbasetemp()
+    folder = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "pipeline" / "smoke"
+    log = folder.with_suffix(".log")
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not log.exists():
+            log.write_text("The smoke pipeline failed, in the first test that needed it.")
+            smoke.make(folder)
+            log.write_text(smoke.run(folder, "anonrep.pipeline.repro", "--jobs", "2"))
+    assert (folder / "dvc.lock").exists(), log.read_text()
+    return folder
+
+
+@pytest.fixture
+def copy(pipeline: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of that workspace, to change as one likes."""
+    folder = tmp_path / "copy"
+    shutil.copytree(pipeline, folder, symlinks=True)
+    (folder / "data/raw").unlink()  # a relative link
+    (folder / "data/raw").symlink_to(smoke.ROOT / "data/raw")
+    yield folder
+    shutil.rmtree(folder)

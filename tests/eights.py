@@ -1,4 +1,4 @@
-"""Scikit-learn's 8 x 8 digits with a made-up private label: the data set that tests add as `anonrep.data.eights`."""
+"""Scikit-learn's 8 x 8 digits with a made-up private label: a data set that tests add as `anonrep.data.eights`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
