@@ -81,3 +81,20 @@ def copy(pipeline: Path, tmp_path: Path) -> Iterator[Path]:
     (folder / "data/raw").symlink_to(smoke.ROOT / "data/raw")
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project as the pipeline leaves it (`made_up`), for tests that only read it."""
+    from made_up import make_project
+
+    return make_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def found(project: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What lies in `project`, by data set; it is the working directory."""
+    from made_up import opened
+
+    monkeypatch.chdir(project)
+    return opened()

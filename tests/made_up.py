@@ -14,6 +14,8 @@ from anonrep.data.unipen import parse_unipen
 from anonrep.game import reconstruct
 from anonrep.methods.code_encoder import CodeEncoder, make_codebook, save_encoder
 from anonrep.networks import Players
+from anonrep.pipeline.parameters import read
+from anonrep.reports.artefacts import Artefacts
 from anonrep.stages import paths
 from anonrep.stages.checkpoints import save_players
 from anonrep.stages.releases import row, save_index
@@ -41,6 +43,12 @@ def make_project(folder: Path) -> Path:
     with (folder / "params.yaml").open("w") as file:
         YAML().dump({"setting": "smoke", "datasets": datasets, "releases": releases}, file)
     return folder
+
+
+def opened() -> dict[str, Artefacts]:
+    """What lies in the project that is the working directory, by data set."""
+    params = read("params.yaml")
+    return {name: Artefacts(name, one["splits"], params["releases"]) for name, one in params["datasets"].items()}
 
 
 def attacks(data: Dataset, key: dict, factor: float, tasks: dict = FOUND) -> list[dict]:

@@ -50,7 +50,7 @@ def slider(name: str, label: str, panels: Mapping[str, Markup]) -> Markup:
 def data_table(rows: pd.DataFrame, caption: str = "", *, words: bool = False) -> Markup:
     """A table with its column names as heads. `words`: its cells are text that may be broken into lines.
 
-    In a cell a line break "\\n" starts a small second line, such as an interval under its value.
+    In a cell a line break "\\n" starts a small line, such as an interval under its value.
     """
     cells = [[lines(str(cell).split("\n")) for cell in row] for row in rows.itertuples(index=False)]
     return macros.data_table(list(rows), cells, caption, "words" if words else "")

@@ -1,6 +1,6 @@
 """Tables of the reports, from the rows they are handed (`stages.results.Results`).
 
-In a cell, a line break begins a second line in small letters (`elements.data_table`).
+In a cell, a line break begins a line in small letters (`elements.data_table`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,14 +50,14 @@ def show(table: pd.DataFrame, *, source: str, setting: str, words: bool = False)
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown; the small second line of a cell stands in brackets."""
+    """A table as Markdown; the small lines of a cell stand in brackets."""
     lines = [list(table), ["---"] * len(table.columns), *table.itertuples(index=False)]
     return "\n".join(f"| {' | '.join(_one_line(cell) for cell in line)} |" for line in lines)
 
 
 def _one_line(cell: object) -> str:
-    first, _, second = str(cell).partition("\n")
-    return f"{first} ({second})" if second else first
+    first, *small = str(cell).split("\n")
+    return f"{first} ({', '.join(small)})" if small else first
 
 
 def at(rows: pd.DataFrame, **key: object) -> pd.DataFrame:
@@ -192,11 +192,11 @@ def headline_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
                 {
                     "split": row.split,
                     "release": "raw images" if row.method == "raw" else _called(row, private),
-                    f"{private}: fresh CNN (the paper's protocol)": percent(row.private_cnn),
+                    f"{private}: fresh CNN (paper)": percent(row.private_cnn),
                     f"{private}: best attacker": f"{percent(row.private)}\n{row.private_attacker}",
                     f"{private}: certified bound": percent(row.bound),
                     f"{utility}: fresh network": percent(fresh) if fresh == fresh else _with_name(row, "utility"),
-                    f"{utility}: network trained on raw images": percent(row.utility_reader),
+                    f"{utility}: raw-trained network": percent(row.utility_reader),
                 }
             )
     found = pd.DataFrame(rows).sort_values("split", kind="stable", key=lambda names: names.map(list(names).index))
@@ -205,8 +205,8 @@ def headline_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
 
 def _called(row: pd.Series, private: str) -> str:
     if row.method in OURS and pd.isna(row.target):
-        return release_name(row.method, row.setting)
-    return row.method + ("" if pd.isna(row.target) else f", target {row.target:g} {named(private, row.target)}")
+        return f"{row.method}\nλ = {row.setting:g}"
+    return row.method + ("" if pd.isna(row.target) else f"\ntarget {row.target:g}, {named(private, row.target)}")
 
 
 def _with_name(row: pd.Series, name: str) -> str:
@@ -215,11 +215,11 @@ def _with_name(row: pd.Series, name: str) -> str:
 
 
 def _interval(row: pd.Series, name: str) -> str:
-    """ "36.2 %", and below it "34.1 to 38.3, trees"; or a dash."""
+    """ "36.2 %", and below it "34.1 to 38.3" and "trees"; or a dash."""
     if pd.isna(row[name]):
         return "–"
     low, high = (100 * row[f"{name}_{end}"] for end in ("low", "high"))
-    return f"{percent(row[name])}\n{low:.1f} to {high:.1f}, {row[f'{name}_attacker']}"
+    return f"{percent(row[name])}\n{low:.1f} to {high:.1f}\n{row[f'{name}_attacker']}"
 
 
 def trade_off_table(results: Results, methods: Sequence[str]) -> pd.DataFrame:
@@ -356,7 +356,7 @@ def knowledge_table(best: pd.DataFrame) -> pd.DataFrame:
     """The best attacker of one image by what it was trained on. `best`: `best_by_knowledge`."""
     one = best[best.m == 1]
     cells = [
-        f"{percent(row.accuracy)}\n{100 * row.low:.1f} to {100 * row.high:.1f}, {row.attacker}"
+        f"{percent(row.accuracy)}\n{100 * row.low:.1f} to {100 * row.high:.1f}\n{row.attacker}"
         for row in one.itertuples()
     ]
     wide = one.assign(cell=cells).pivot_table("cell", "release", "knowledge", aggfunc="first", sort=False)
