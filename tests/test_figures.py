@@ -212,7 +212,8 @@ def test_couples_are_images_above_their_releases(ink):
 def test_no_word_is_cut_off(found):
     for name, figure in every(found, "quick").items():
         FigureCanvasAgg(figure).draw()
-        for text in figure.findobj(Text):
+        ticks = {label for axis in figure.axes for label in axis.get_xticklabels()}  # some are beyond the axis
+        for text in set(figure.findobj(Text)) - ticks:
             if text.get_visible() and text.get_text():
                 place = text.get_window_extent()
                 assert -1 <= place.x0 <= place.x1 <= figure.bbox.x1 + 1, (name, text.get_text())
