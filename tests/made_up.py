@@ -156,8 +156,8 @@ def _finite(path: Path, data: Dataset, lam: float, seed: int) -> None:
     for layer in encoder.head:
         layer.momentum = 1.0  # one look at the data sets every scale, or untrained features would have one code
     encoder.train()(to_tensor(data.images))
-    save_encoder(path.with_suffix(""), encoder, SHAPE)
     make_codebook(autoencoder, encoder.eval(), data).save(path, data.provenance)
+    save_encoder(path.with_suffix(""), encoder, SHAPE)  # now without the codes that no image has
 
 
 def _faces(folder: Path, releases: dict) -> None:

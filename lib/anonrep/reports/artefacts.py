@@ -94,10 +94,13 @@ class Artefacts:
             found = {**run, "codes": None if pd.isna(run.codes) else run.codes}
             try:
                 release = load(self.folder(run), data, found)
+                if release.data.images.shape != data.images.shape:
+                    raise ValueError(f"images {release.data.images.shape} beside {data.images.shape}")
             except FileNotFoundError as error:
                 raise Missing(error) from None
-            if release.data.images.shape != data.images.shape:
-                raise ValueError(f"{self.folder(run) / run.file} is not of the data set's images: run `dvc repro`")
+            except ValueError as error:
+                path = self.folder(run) / run.file
+                raise ValueError(f"{path} is no release of these images ({error}): run `dvc repro`") from error
             self._images[key] = release.codebook or release.data.images
         kept, place = self._images[key], slice(None) if chosen is None else chosen
         return kept.images[kept.codes[place]] if isinstance(kept, Codebook) else kept[place]
