@@ -31,14 +31,16 @@ def frontier(results: Results, setting: str = "full") -> Figure:
     for each attribute that nobody trained for, the bounds against its score. Of the first split.
     """
     split, private, attribute = next(iter(results.about["splits"])), results.private, results.to_keep
-    certificate, utility = at(results.certificate, split=split), at(results.utility, split=split)
+    certificate = at(results.certificate, split=split)
     chance = tables.chance(results, split)
     points = _means(certificate[certificate.m == 1], ["bound", "best_attacker", "utility", "naturalness"])
-    scores = _means(utility, ["score", "chance"], "attribute", "kind")
-    groups = scores.groupby(["attribute", "kind"], sort=False)
+    kept, groups = results.utility, []
+    if len(kept):
+        scores = _means(at(kept, split=split), ["score", "chance"], "attribute", "kind")
+        groups = list(scores.groupby(["attribute", "kind"], sort=False))
     figure = Figure(figsize=(11, 8.8), layout="constrained")
     grid = figure.add_gridspec(3, 1, height_ratios=[5, 3, 0.5])
-    large, small = _panels(figure, grid[0], 2), _panels(figure, grid[1], len(groups))
+    large, small = _panels(figure, grid[0], 2), _panels(figure, grid[1], len(groups)) if groups else []
     words = [
         f"{attribute} read from the code",
         f"{attribute} read from the codeword by a network trained on raw images",
@@ -59,7 +61,8 @@ def frontier(results: Results, setting: str = "full") -> Figure:
     for axis in [*large, *small]:
         axis.axhline(chance, color=COLOURS["chance"], linestyle="--", linewidth=1)
         axis.grid(alpha=0.3)
-    for axis, label in ((large[0], f"accuracy of naming the {private}"), (small[0], "certified bound")):
+    labels = [f"accuracy of naming the {private}", "certified bound"]
+    for (axis, *_), label in zip(filter(None, (large, small)), labels, strict=False):
         axis.set(ylim=(0, None), ylabel=label)
     keys = figure.add_subplot(grid[2])
     keys.axis("off")
