@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from anonrep.pipeline import workspace
+from anonrep.pipeline.parameters import dumped, read
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,7 +53,7 @@ def stale(folder: Path, *stages: str) -> set[str]:
 
 def lock(folder: Path) -> dict:
     """Every stage with the hashes of what went in and came out."""
-    return yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    return read(folder / "dvc.lock")["stages"]
 
 
 def rows(folder: Path, data: str, name: str) -> list[dict]:
@@ -64,9 +63,9 @@ def rows(folder: Path, data: str, name: str) -> list[dict]:
 
 def read_params(folder: Path) -> dict:
     """The parameters of a workspace."""
-    return yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    return read(folder / "params.yaml")
 
 
 def write_params(folder: Path, params: dict) -> None:
     """Replace the parameters of a workspace."""
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (folder / "params.yaml").write_text(dumped(params), encoding="utf-8")

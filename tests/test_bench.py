@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import yaml
 from bench import games, growth, judging, pipeline, reading, textbook, timing
 from bench.__main__ import main, measures, said
 
@@ -17,13 +16,14 @@ from anonrep.data.synthetic import ferg as synthetic_ferg
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.game import GameConfig, Optimisers, Outcome, play, pretrain_autoencoder, update
+from anonrep.pipeline.parameters import read
 from anonrep.utils.convolutions import FromOneChannel, ToOneChannel
 from anonrep.utils.files import read_json, write_json
 from anonrep.utils.images import to_bytes, to_tensor
 from anonrep.utils.project import root
 
 EPOCHS = {"pixel_epochs": 1, "fidelity_epochs": 1, "private_epochs": 1, "warm_up_epochs": 1}
-PARAMS = yaml.safe_load((root() / "params.yaml").read_text(encoding="utf-8"))
+PARAMS = read(root() / "params.yaml")
 STABILISED = GameConfig(**PARAMS["games"]["pendigits-stabilised"]["config"])
 TINY = replace(STABILISED, hidden=8, channels=4, adversary_channels=4, batch=16, **EPOCHS)
 BOTH = pytest.mark.parametrize("variant", ["faithful", "stabilised"])
@@ -149,7 +149,7 @@ def and_gone(size):
 
 
 def test_hollow_stages_keep_what_they_depend_on():
-    real = yaml.safe_load((root() / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    real = read(root() / "dvc.yaml")["stages"]
     hollow = pipeline.hollow(real)
     assert list(real) == list(hollow)
     for name in real.keys() - {"code"}:

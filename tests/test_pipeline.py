@@ -16,7 +16,6 @@ import drill
 import psutil
 import pytest
 import smoke
-import yaml
 from browser import WIDTHS, chromium, fits_paper_and_the_dark, needs_chromium, opened
 from bs4 import BeautifulSoup
 from mounts import can_mount, contents, run_full, run_read_only, seen
@@ -26,12 +25,13 @@ import anonrep.data
 from anonrep.data import builders
 from anonrep.data.dataset import Dataset
 from anonrep.pipeline import code
+from anonrep.pipeline.parameters import dumped, read
 from anonrep.stages import controls, finite, game, paths, releases, results
 from anonrep.stages.assess import assess_release
 from anonrep.stages.threat_models import assess_threat_models
 
 TESTS = Path(__file__).parent
-EIGHTS = yaml.safe_load((TESTS / "eights.yaml").read_text(encoding="utf-8"))
+EIGHTS = read(TESTS / "eights.yaml")
 PAGES = ("index", "pendigits", "ferg", "audit")
 DATA = ("pendigits", "ferg")
 slow = pytest.mark.slow
@@ -284,7 +284,7 @@ def forget(folder: Path, *stages: str) -> None:
         for out in known.pop(stage)["outs"]:
             path = folder / out["path"]
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": known}), encoding="utf-8")
+    (folder / "dvc.lock").write_text(dumped({"schema": "2.0", "stages": known}), encoding="utf-8")
     shutil.rmtree(folder / ".dvc/cache/runs")  # or they would be taken from there
 
 

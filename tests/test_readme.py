@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 from bench.__main__ import said
 
 import anonrep
-from anonrep.pipeline.parameters import declared
+from anonrep.pipeline.parameters import declared, parse
 from anonrep.release.folder import release_folder
 from anonrep.reports import tables
 from anonrep.stages.results import KINDS, Results
@@ -134,7 +133,7 @@ def test_the_costs_are_printed_by_the_code(printed):
 
 def test_committed_results_are_what_the_pipeline_wrote():
     """Byte by byte, by dvc.lock, and at the full setting: a flipped digit or a quick run's would show."""
-    stages = yaml.safe_load(committed("dvc.lock"))["stages"].values()
+    stages = parse(committed("dvc.lock"))["stages"].values()
     wrote = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
     single = {path: md5 for path, md5 in wrote.items() if path.startswith("reports/") and committed(path)}
     assert single
