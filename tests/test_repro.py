@@ -99,12 +99,6 @@ def test_the_longest_chain_goes_first():
     assert list(run.found) == ["render", "pretrain", "faces", "train", "faces-assess", "assess", "index"]
 
 
-def test_what_is_left_is_what_changed_and_what_comes_after():
-    assert remaining(PIPELINE, set()) == {}
-    assert remaining(PIPELINE, {"train"}) == {"train": set(), "assess": {"train"}, "index": {"assess"}}
-    assert remaining(PIPELINE, set(PIPELINE)) == PIPELINE
-
-
 @given(graphs(), st.data())
 @settings(deadline=None)
 def test_what_is_left_holds_together(graph, data):
@@ -182,12 +176,6 @@ def test_after_wrong_parameters_nothing_is_started(project, monkeypatch, tmp_pat
     with pytest.raises(SystemExit, match="stopped at code"):
         repro.repro(tmp_path, 2)
     assert project == ["code"]
-
-
-def test_a_number_of_jobs_that_is_none_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        repro.main(["--jobs", "0"])
-    assert "expected at least 1" in capsys.readouterr().err
 
 
 STARTER = """if True:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -19,32 +19,31 @@ EXPECTED = {  # pydantic's types of errors in our words
     "string_type": "a text",
     "list_type": "a list",
     "dict_type": "a group",
-    "model_type": "a group",
-    "model_attributes_type": "a group",
     "none_required": "null",
+    "literal_error": "{expected}",
     "invalid_key": "a text for a key",
     "greater_than_equal": "at least {ge:g}",
     "greater_than": "more than {gt:g}",
     "less_than": "less than {lt:g}",
     "too_short": "a list of at least {min_length}",
-    "too_long": "a list of {max_length}",
 }
-Find = Callable[[ValidationInfo], Collection]
 
 
-def problem(key: tuple, value: object, words: str) -> InitErrorDetails:
-    """One line of the answer."""
-    return InitErrorDetails(type=PydanticCustomError("ours", words), loc=key, input=value)
+def wrong(value: object, expected: str) -> PydanticCustomError:
+    """The error for a value that is not what is expected."""
+    return PydanticCustomError("ours", f"is {'empty' if value is None else SHORT.repr(value)}; expected {expected}")
 
 
-def refuse(value: object, words: str) -> NoReturn:
-    """Say what was found and what is expected."""
-    raise PydanticCustomError("ours", expected(value, words))
+def unknown(name: object, expected: str) -> PydanticCustomError:
+    """The error for a name that is not there."""
+    return PydanticCustomError("ours", f"is unknown; expected {expected}")
 
 
-def expected(value: object, words: str) -> str:
-    """How the line of a wrong value goes on."""
-    return f"is {'empty' if value is None else SHORT.repr(value)}; expected {words}"
+def refuse(errors: Mapping[tuple, PydanticCustomError]) -> None:
+    """Raise what is wrong, by its place; nothing where nothing is."""
+    if errors:
+        lines = [InitErrorDetails(type=error, loc=place, input=None) for place, error in errors.items()]
+        raise ValidationError.from_exception_data("parameters", lines)
 
 
 def rule(allows: Callable[[Any], bool], words: str) -> AfterValidator:
@@ -52,34 +51,34 @@ def rule(allows: Callable[[Any], bool], words: str) -> AfterValidator:
 
     def check(value: Any) -> Any:
         if not allows(value):
-            refuse(value, words)
+            raise wrong(value, words)
         return value
 
     return AfterValidator(check)
 
 
-def named(find: Find) -> AfterValidator:
-    """One of the names that `find` gives, e.g. those in another section of the file (`context`), if there are any."""
+def named(find: Callable[[ValidationInfo], Collection | None]) -> AfterValidator:
+    """One of the names that `find` gives, e.g. those in another section of the file (`context`); None allows any."""
 
     def check(value: Any, info: ValidationInfo) -> Any:
-        if (known := find(info)) and value not in known:
-            refuse(value, one_of(value, known))
+        if (known := find(info)) is not None and value not in known:
+            raise wrong(value, one_of(value, known))
         return value
 
     return AfterValidator(check)
 
 
-def tried(kind: type, values: Mapping, *without: str) -> list[InitErrorDetails]:
+def tried(kind: type, values: Mapping, *without: str) -> dict[tuple, PydanticCustomError]:
     """What a dataclass has against some of its fields, each tried with the others at their defaults."""
-    names, found = [part.name for part in fields(kind) if part.name not in without], []
+    names, found = [part.name for part in fields(kind) if part.name not in without], {}
     for name, value in values.items():
         if name not in names:
-            found.append(problem((str(name),), value, f"is unknown; expected {one_of(name, names)}"))
+            found[str(name),] = unknown(name, one_of(name, names))
             continue
         try:
             kind(**{name: value})
         except (TypeError, ValueError) as error:
-            found.append(problem((name,), value, expected(value, str(error).rpartition("; expected ")[2])))
+            found[name,] = wrong(value, str(error).rpartition("; expected ")[2])
     return found
 
 
@@ -87,8 +86,7 @@ def of(kind: type, *without: str) -> Any:
     """A group with some fields of a dataclass."""
 
     def check(values: dict) -> dict:
-        if found := tried(kind, values, *without):
-            raise ValidationError.from_exception_data(kind.__name__, found)
+        refuse(tried(kind, values, *without))
         return values
 
     return Annotated[dict[Any, Any], AfterValidator(check)]
@@ -105,20 +103,18 @@ class Group(BaseModel):
         try:
             return handler(value)
         except ValidationError as error:
-            lines = [problem(one["loc"], one["input"], cls._words(one)) for one in error.errors(include_url=False)]
-            raise ValidationError.from_exception_data(cls.__name__, lines) from error
+            refuse({one["loc"]: cls._words(one) for one in error.errors(include_url=False)})
 
     @classmethod
-    def _words(cls, error: Mapping) -> str:
-        kind, value = error["type"], error["input"]
-        if kind == "missing":
-            return "is missing"
+    def _words(cls, error: Mapping) -> PydanticCustomError:
+        kind, place, value = error["type"], error["loc"], error["input"]
         if kind == "extra_forbidden":
-            return f"is unknown; expected {one_of(error['loc'][-1], cls.model_fields)}"
-        if kind in ("model_type", "model_attributes_type") and not error["loc"]:
-            return expected(value, f"a group of {', '.join(cls.model_fields)}")
-        words = EXPECTED.get(kind)
-        return expected(value, words.format(**error.get("ctx", {}))) if words else error["msg"]
+            return unknown(place[-1], one_of(place[-1], cls.model_fields))
+        if kind == "model_type":
+            return wrong(value, f"a group of {', '.join(cls.model_fields)}")
+        if kind in EXPECTED:
+            return wrong(value, EXPECTED[kind].format(**error.get("ctx", {})))
+        return PydanticCustomError("ours", "is missing" if kind == "missing" else error["msg"])
 
 
 def dotted(place: tuple) -> str:

@@ -50,26 +50,19 @@ def cleaned(text: str) -> str:
 
     Kept are cell types, ids, sources, tags and attachments. A cell without an id is named by its position.
     """
-    notebook = json.loads(text)
-    cells = [_clean_cell(cell, position) for position, cell in enumerate(notebook["cells"])]
+    notebook, cells = json.loads(text), []
+    for position, cell in enumerate(notebook["cells"]):
+        metadata = {name: value for name, value in cell["metadata"].items() if name == "tags" and value}
+        fresh = {"cell_type": cell["cell_type"], "id": cell.get("id", f"cell-{position}"), "metadata": metadata}
+        fresh["source"] = cell_text(cell).splitlines(keepends=True)
+        if cell["cell_type"] == "code":
+            fresh |= {"execution_count": None, "outputs": []}
+        if cell.get("attachments"):
+            fresh["attachments"] = cell["attachments"]
+        cells.append(fresh)
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     fresh = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(fresh, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _clean_cell(cell: dict, position: int) -> dict:
-    tags = cell["metadata"].get("tags")
-    fresh = {
-        "cell_type": cell["cell_type"],
-        "id": cell.get("id", f"cell-{position}"),
-        "metadata": {"tags": tags} if tags else {},
-        "source": cell_text(cell).splitlines(keepends=True),
-    }
-    if cell["cell_type"] == "code":
-        fresh |= {"execution_count": None, "outputs": []}
-    if cell.get("attachments"):
-        fresh["attachments"] = cell["attachments"]
-    return fresh
 
 
 class Log:
@@ -102,8 +95,6 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
     with tempfile.TemporaryDirectory() as own, replacing(executed) as temporary:
         # A folder of its own keeps a user's start-up scripts out, and parallel kernels off one history file.
         os.environ.update(ENVIRONMENT, PYTHONPATH=path, IPYTHONDIR=own)
-        # A grammar of web addresses that jsonschema takes when it is there: it would cost each stage over a second.
-        sys.modules.setdefault("rfc3987_syntax", None)
         import papermill
 
         try:
@@ -131,10 +122,10 @@ def run(options: argparse.Namespace) -> None:
     start, folder = time.monotonic(), root()
     stage = not options.notebook.endswith(".ipynb")
     source = folder / COPIES / f"{options.notebook}.ipynb" if stage else Path(options.notebook)
-    notebook, given = json.loads(source.read_text(encoding="utf-8")), dict(options.p)
-    parameters = resolve(notebook, given, options.scope, read(folder / FILE), complete=stage)
-    runs = folder / RUNS
-    executed, out = runs / f"{options.job}.ipynb", options.html or runs / f"{options.job}.html"
+    notebook = json.loads(source.read_text(encoding="utf-8"))
+    parameters = resolve(notebook, dict(options.p), options.scope, read(folder / FILE), complete=stage)
+    executed = folder / RUNS / f"{options.job}.ipynb"
+    out = options.html or executed.with_name(f"{options.job}.html")
     traceback = execute(source, executed, parameters)
     if traceback:
         with suppress(OSError):  # a read-only folder keeps it

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import reprlib
+from collections import ChainMap
 from collections.abc import Collection, Iterator
 from io import StringIO
 from pathlib import Path
@@ -53,9 +54,9 @@ def dumped(value: object) -> str:
 
 def one_of(value: object, known: Collection) -> str:
     """The known names, the first twenty of many, and the one that was probably meant."""
-    names = [name if name.isprintable() else repr(name) for name in (str(name)[:60] for name in known)]
+    names = [name[:60] if isinstance(name, str) and name.isprintable() else SHORT.repr(name) for name in known]
     near = difflib.get_close_matches(str(value)[:60], names, n=1)
-    said = ", ".join([*names[:20], *["..."] * (len(names) > 20)])
+    said = ", ".join([*names[:20], *["..."] * (len(names) > 20)]) or "none, as there are none"
     return f"{'one of ' * (len(names) > 1)}{said}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
@@ -112,35 +113,26 @@ def resolve(
         says = f"it declares {', '.join(known)}" if known else "it has no cell tagged 'parameters'"
         raise ValueError(f"the notebook declares no parameter {', '.join(unknown)}; {says}")
     # A path may hold what YAML reads as a comment or a key (`/images #2`): where text is declared, text is taken.
-    values = {}
+    said = {}
     for key, text in given.items():
         try:
-            values[key] = text if isinstance(known[key], str) else parse(text)
+            said[key] = text if isinstance(known[key], str) else parse(text)
         except ParameterError as error:
             raise ValueError(f"-p {key} {text}: {error.problems[0]}") from error
-    places = [group(params, scope) for scope in scopes] + ([params] if isinstance(params, dict) else [])
-    missing = []
-    for key in known.keys() - given.keys():
-        found = next((place for place in places if key in place), None)
-        if found is not None:
-            values[key] = found[key]
-        elif complete:
-            missing.append(key)
-    if missing:
+    groups = [group(params, scope) for scope in scopes]
+    places = ChainMap(said, *groups, params if isinstance(params, dict) else {})
+    values = {key: places[key] for key in known if key in places}
+    if complete and (missing := sorted(known.keys() - values.keys())):
         where = " and ".join([*scopes, "the top level"])
-        raise ValueError(
-            f"no value for {', '.join(sorted(missing))}: looked in {where} of {FILE}; or give -p KEY VALUE"
-        )
-    for key in values:
-        _refuse_misfit(key, values[key], known[key])
-    return {key: values[key] for key in known if key in values}
+        raise ValueError(f"no value for {', '.join(missing)}: looked in {where} of {FILE}; or give -p KEY VALUE")
+    for key, value in values.items():
+        if not _fits(value, known[key]):
+            found = f"{SHORT.repr(value)}, of type {type(value).__name__}"
+            raise ValueError(f"{key} is {found}; expected a value of the kind of {known[key]!r}")
+    return values
 
 
-def _refuse_misfit(name: str, value: object, default: object) -> None:
+def _fits(value: object, default: object) -> bool:
     """A value must be of the kind of the declared one; None fits everywhere, and anything where None is declared."""
-    kinds = {bool: (bool,), int: (int, float), float: (int, float)}.get(type(default), (type(default),))
-    if None in (value, default) or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))):
-        return
-    raise ValueError(
-        f"{name} is {SHORT.repr(value)}, of type {type(value).__name__}; expected a value of the kind of {default!r}"
-    )
+    kinds = (int, float) if type(default) in (int, float) else (type(default),)
+    return None in (value, default) or (isinstance(value, kinds) and isinstance(value, bool) <= (bool in kinds))

@@ -5,9 +5,8 @@ of it that the file leaves out has its default.
 """
 
 import re
-from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
@@ -17,13 +16,8 @@ from anonrep.game import GameConfig
 from anonrep.methods import perturbations
 from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.methods.finite import FiniteConfig
-from anonrep.pipeline.checks import Group, dotted, expected, named, of, problem, refuse, rule, tried
+from anonrep.pipeline.checks import Group, dotted, named, of, refuse, rule, tried, unknown, wrong
 from anonrep.pipeline.parameters import FILE, ParameterError, one_of, read
-
-
-def _distinct(values: list) -> bool:
-    return all(value not in values[:place] for place, value in enumerate(values))
-
 
 Name = Annotated[
     str,
@@ -41,7 +35,8 @@ Lam = Annotated[
         "a number from 0, of at most six figures and written like 0, 0.5 or 2 (not 2.0)",
     ),
 ]
-SOME, EACH_ONCE = Field(min_length=1), rule(_distinct, "each value once")
+SOME = Field(min_length=1)
+EACH_ONCE = rule(lambda values: all(value not in values[:i] for i, value in enumerate(values)), "each value once")
 RISING = rule(lambda values: values == sorted(values), "the smallest first")
 BASELINES = {  # what the values of each are
     **dict.fromkeys([*perturbations.METHODS, *OBJECTIVES], Lam),
@@ -51,12 +46,39 @@ BASELINES = {  # what the values of each are
 }
 
 
+def _section(name: str) -> AfterValidator:
+    """One of the entries of a section of the file."""
+    return named(lambda info: info.context[name])
+
+
+def _of_the_data(name: str) -> AfterValidator:
+    """One of the names in a list or a group of the data set that is named beside it."""
+
+    def find(info: ValidationInfo) -> list | dict | None:
+        data = (info.context["datasets"] or {}).get(info.data.get("data"))
+        part = data.get(name) if isinstance(data, dict) else None
+        return part if isinstance(part, list | dict) else None
+
+    return named(find)
+
+
+def _starts(info: ValidationInfo) -> list[str] | None:
+    """The games on the same images."""
+    games, here = info.context["games"], {name: info.data.get(name) for name in ("data", "split")}
+    if games is None or None in here.values():
+        return games
+    return [name for name, game in games.items() if not isinstance(game, dict) or here.items() <= game.items()]
+
+
+Data, Split = Annotated[str, _section("datasets")], Annotated[str, _of_the_data("splits")]
+
+
 def _attackers(names: Any) -> Any:
     """Names of attackers in a list, or "all"."""
-    known = list(suite(AttackBudget(), seed=0))
-    wrong = [name for name in names if name not in known] if isinstance(names, list) else [names]
-    if wrong and names != "all":
-        refuse(names, f"all, or a list of {one_of(wrong[0], known)}")
+    known = suite(AttackBudget(), seed=0)
+    strange = [name for name in names if name not in [*known]] if isinstance(names, list) else [names]
+    if strange and names != "all":
+        raise wrong(names, f"all, or a list of {one_of(strange[0], known)}")
     return names
 
 
@@ -70,9 +92,9 @@ class Plan(Group):
 
 def _plan(plan: Any) -> Any:
     """Who attacks releases of a method: "again" is the plan of that name, a list is for side attributes."""
-    if isinstance(plan, list):
-        return _attackers(plan)
-    return plan if plan == "again" else Plan.model_validate(plan)
+    if plan == "again" or isinstance(plan, list):
+        return plan if plan == "again" else _attackers(plan)
+    return Plan.model_validate(plan)
 
 
 class Assessment(Group):
@@ -106,25 +128,10 @@ class DataSet(Group):
     splits: Annotated[list[Name], SOME, EACH_ONCE]
     page: Name
     build: dict[str, Any]
-    controls: Annotated[list[Annotated[str, named(lambda info: ["permuted", "constant"])]], EACH_ONCE]
+    controls: Annotated[list[Literal["permuted", "constant"]], EACH_ONCE]
     assessment: Assessment
-    threat_models: Annotated[list[Annotated[str, named(lambda info: info.context["releases"])]], EACH_ONCE]
+    threat_models: Annotated[list[Annotated[str, _section("releases")]], EACH_ONCE]
     methods: Methods
-
-
-def _data(info: ValidationInfo) -> dict:
-    """The data set that a game or a release names, as far as it is there."""
-    found = info.context["datasets"].get(info.data.get("data"))
-    return found if isinstance(found, dict) else {}
-
-
-def _names(part: object) -> Collection:
-    """The names in a list or a group."""
-    return [name for name in part if isinstance(name, str)] if isinstance(part, list | dict) else []
-
-
-Data = Annotated[str, named(lambda info: info.context["datasets"])]
-Split = Annotated[str, named(lambda info: _names(_data(info).get("splits")))]
 
 
 class Game(Group):
@@ -164,18 +171,9 @@ OPTIONS = {"game": GameOptions, "finite": FiniteOptions, "baseline": BaselineOpt
 class Release(Group):
     data: Data
     split: Split
-    start: Annotated[str, named(lambda info: info.context["games"])]
-    method: Annotated[str, named(lambda info: _names(_data(info).get("methods")))]
+    start: Annotated[str, named(_starts)]
+    method: Annotated[str, _of_the_data("methods")]
     options: Any
-
-    @field_validator("start")
-    @classmethod
-    def _on_the_same_data(cls, start: str, info: ValidationInfo) -> str:
-        game = info.context["games"].get(start)
-        here = {name: info.data.get(name) for name in ("data", "split")}
-        if isinstance(game, dict) and None not in here.values() and not here.items() <= game.items():
-            refuse(start, f"a game of data {here['data']}, split {here['split']}")
-        return start
 
     @field_validator("options")
     @classmethod
@@ -195,28 +193,26 @@ class Parameters(Group):
     @field_validator("datasets")
     @classmethod
     def _as_their_modules_build_them(cls, datasets: dict) -> dict:
-        found = []
+        found = {}
         for name, data in datasets.items():
             try:
                 module = builders.module_of(name)
             except ValueError as error:
-                found.append(problem((name,), name, f"is unknown; expected {str(error).rpartition('; expected ')[2]}"))
+                found[name,] = unknown(name, str(error).rpartition("; expected ")[2])
                 continue
             options = {key: tuple(value) if isinstance(value, list) else value for key, value in data.build.items()}
-            found += [one | {"loc": (name, "build", *one["loc"])} for one in tried(module.Options, options)]
+            found |= {(name, "build", *place): error for place, error in tried(module.Options, options).items()}
             for place, split in enumerate(data.splits):
                 if split not in module.SPLIT_WAYS:
-                    words = expected(split, one_of(split, module.SPLIT_WAYS))
-                    found.append(problem((name, "splits", place), split, words))
-        if found:
-            raise ValidationError.from_exception_data("datasets", found)
+                    found[name, "splits", place] = wrong(split, one_of(split, module.SPLIT_WAYS))
+        refuse(found)
         return datasets
 
 
 def check(params: object, where: object = "the parameters") -> None:
     """Raise ParameterError with all that is wrong in the parameters; `where` they come from is for the message."""
     sections = {name: params.get(name) if isinstance(params, dict) else None for name in Parameters.model_fields}
-    context = {name: part if isinstance(part, dict) else {} for name, part in sections.items()}
+    context = {name: part if isinstance(part, dict) else None for name, part in sections.items()}
     try:
         Parameters.model_validate(params, context=context)
     except ValidationError as error:

@@ -62,7 +62,7 @@ def release_folder(
     model = load(path, device)
     facts = _permitted(path, model, force)
     check_places(folder, out, mapping, replace)
-    new = _new_images(folder, model)
+    new = read_as(model.provenance, model.size, folder)
     released = model.redraw(new.images)
     unlike = int((change(new.images, released) > facts["usual"]).sum()) if "usual" in facts else None
     made = card({**facts, "release": {"images": len(new), "unlike": unlike, "synthetic": new.synthetic}})
@@ -126,31 +126,30 @@ def check_force(force: Collection[str]) -> None:
         raise ValueError(f"force names {', '.join(unknown)}; expected some of {', '.join(REFUSALS)}")
 
 
+def check_apart(one: Path, other: Path, expected: str) -> None:
+    """Raise ValueError where one of two folders lies inside the other."""
+    first, second = one.resolve(), other.resolve()
+    if first.is_relative_to(second) or second.is_relative_to(first):
+        raise ValueError(f"{one} and {other} lie inside one another; expected {expected}")
+
+
 def check_places(folder: Path, out: Path, mapping: Path | None, replace: bool) -> None:
     """Refuse places where files would be lost, mixed up or published. Arguments as in `release_folder`."""
-    inside, target = folder.resolve(), out.resolve()
-    if inside == target or inside in target.parents or target in inside.parents:
-        raise ValueError(f"{out} and {folder} lie inside one another; expected a separate folder for the release")
-    if out.exists() and not (replace and (out / f"{NAME}.json").is_file()):
-        why = "it is no earlier release, so it is not replaced" if replace else "or give replace=True"
-        raise FileExistsError(f"{out} exists already; expected a new folder: {why}")
-    if mapping is None:
-        return
-    if target in (place := mapping.resolve()).parents or place == target:
+    check_apart(out, folder, "a separate folder for the release")
+    if mapping and mapping.resolve().is_relative_to(out.resolve()):
         raise ValueError(f"{mapping} would be published with the release in {out}; expected a place outside")
-    if place.exists() and not (replace and _is_mapping(place)):
-        why = "it is no earlier mapping, so it is not replaced" if replace else "or give replace=True"
-        raise FileExistsError(f"{mapping} exists already; expected a new file: {why}")
+    for place, what, earlier in ((out, "release", _is_release), (mapping, "mapping", _is_mapping)):
+        if place and place.exists() and not (replace and earlier(place)):
+            why = f"it is no earlier {what}, so it is not replaced" if replace else "or give replace=True"
+            raise FileExistsError(f"{place} exists already; expected a new place for the {what}: {why}")
 
 
-def _new_images(folder: Path, model: Anonymiser) -> Pictures:
-    """The images of the folder, read as the training images were."""
-    reading = model.provenance.get("reading", {"resized": False, "inverted": False})
-    new = read(folder, size=model.size if reading["resized"] else None, invert=reading["inverted"])
-    if new.images.shape[1:] != model.size:
-        raise ValueError(
-            f"{folder}: images of {by(new.images.shape[1:])} pixels; expected {by(model.size)}, as in training"
-        )
+def read_as(provenance: dict, size: tuple[int, int], folder: Path) -> Pictures:
+    """The images of a folder, read as the training images were, of (height, width) `size`; ValueError for others."""
+    reading = provenance.get("reading", {"resized": False, "inverted": False})
+    new = read(folder, size=size if reading["resized"] else None, invert=reading["inverted"])
+    if new.images.shape[1:] != size:
+        raise ValueError(f"{folder}: images of {by(new.images.shape[1:])} pixels; expected {by(size)}, as in training")
     return new
 
 
@@ -162,9 +161,11 @@ def _write_mapping(path: Path, files: Sequence[str], names: Sequence[str]) -> No
 
 
 def _is_mapping(path: Path) -> bool:
-    """Whether this is a file that `_write_mapping` wrote."""
-    try:
-        with path.open("rb") as file:
-            return file.readline(100).strip() == ",".join(COLUMNS).encode()
-    except OSError:
+    if not path.is_file():
         return False
+    with path.open("rb") as file:
+        return file.readline(100).strip() == ",".join(COLUMNS).encode()
+
+
+def _is_release(path: Path) -> bool:
+    return (path / f"{NAME}.json").is_file()

@@ -52,12 +52,19 @@ def audit(path: str | Path, data: Dataset, budget: dict, *, seed: int = 0, devic
         if model.codewords is None:
             facts["utility"] = utility_scores(released, list(data.attributes), seed)
         else:
-            codes, k = model.apply(data.images), len(model.codewords)
-            facts["model"]["fewest_people"] = _fewest_people(data, codes, k)
+            codes, k, train = model.apply(data.images), len(model.codewords), data.split == 0
+            # A codeword is the mean of the training images that it was drawn from.
+            people = [len(np.unique(data.z[train & (codes == code)])) for code in range(k)]
+            facts["model"]["fewest_people"] = min(people)
             facts["attackers"] += _table(data, codes, k, seed)
-            facts["certificate"] = _certificate(data, codes, k)
+            references = {"p_z": smoothed(data.z[train], data.n_private), "p_k": smoothed(codes[train], k)}
+            facts["certificate"] = certify(codes[test], data.z[test], **references, images_per_person=GROUPS)
             facts["utility"] = utility_by_code(data, codes, list(data.attributes))
-        facts["attackers"] = _with_intervals(facts["attackers"])
+        # Wilson intervals, simultaneous at 95 % for all attackers on the same images, with the same m.
+        together = Counter((row["on"], row["m"]) for row in facts["attackers"])
+        for row in facts["attackers"]:
+            hits, count = round(row["accuracy"] * row["n"]), together[row["on"], row["m"]]
+            row["low"], row["high"] = map(float, wilson(hits, row["n"], simultaneous=count))
     write_sealed(f"{stem(path)}.audit.json", facts)
     return facts
 
@@ -99,13 +106,11 @@ def _data(data: Dataset) -> dict:
 def _attacked(data: Dataset, released: Dataset, attackers: Suite, seed: int) -> list[dict]:
     """The attackers on released images and, as controls, on raw images and on permuted labels."""
     private = data.provenance["private"]
-    tried = {
-        "released": assess(released, private, attackers, images_per_person=GROUPS),
-        "raw": assess(data, private, attackers, images_per_person=GROUPS),
-        "permuted": assess(released, private, attackers, images_per_person=GROUPS, permute=seed),
-    }
-    names = ("m", "attacker", "n_train", "accuracy", "n")
-    return [{"on": on, **{name: row[name] for name in names}} for on, rows in tried.items() for row in rows]
+    names, found = ("m", "attacker", "n_train", "accuracy", "n"), []
+    for on, shown, permute in (("released", released, None), ("raw", data, None), ("permuted", released, seed)):
+        rows = assess(shown, private, attackers, images_per_person=GROUPS, permute=permute)
+        found += [{"on": on, **{name: row[name] for name in names}} for row in rows]
+    return found
 
 
 def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
@@ -118,26 +123,3 @@ def _table(data: Dataset, codes: np.ndarray, k: int, seed: int) -> list[dict]:
         row = {"on": "released", "m": m, "attacker": "table", "n_train": int(train.sum())}
         rows.append({**row, "accuracy": hits / n, "n": n})
     return rows
-
-
-def _with_intervals(rows: list[dict]) -> list[dict]:
-    """Wilson intervals, simultaneous at 95 % for all attackers on the same images, with the same m."""
-    found, together = [], Counter((row["on"], row["m"]) for row in rows)
-    for row in rows:
-        hits, count = round(row["accuracy"] * row["n"]), together[row["on"], row["m"]]
-        low, high = wilson(hits, row["n"], simultaneous=count)
-        found.append({**row, "low": float(low), "high": float(high)})
-    return found
-
-
-def _fewest_people(data: Dataset, codes: np.ndarray, k: int) -> int:
-    """How many people's training images the codeword with the fewest was drawn from: it is the mean of these."""
-    train = data.split == 0
-    return min(len(np.unique(data.z[train & (codes == code)])) for code in range(k))
-
-
-def _certificate(data: Dataset, codes: np.ndarray, k: int) -> list[dict]:
-    """The rows of `certificate.certify` on test images; the reference distributions come from training images."""
-    train, test = data.split == 0, data.split == 2
-    references = {"p_z": smoothed(data.z[train], data.n_private), "p_k": smoothed(codes[train], k)}
-    return certify(codes[test], data.z[test], **references, images_per_person=GROUPS)

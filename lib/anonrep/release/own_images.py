@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.data.dataset import SPLITS, Dataset
-from anonrep.data.folder_reader import read
-from anonrep.data.image_reader import SYNTHETIC, by
+from anonrep.data.image_reader import SYNTHETIC
 from anonrep.data.pendigits import render
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
@@ -19,7 +18,7 @@ from anonrep.evaluation.attackers import AttackBudget
 from anonrep.game import GameConfig
 from anonrep.methods.finite import FiniteConfig
 from anonrep.release.anonymiser import load
-from anonrep.release.folder import as_seen, check_force, check_places, png
+from anonrep.release.folder import as_seen, check_apart, check_force, check_places, png, read_as
 from anonrep.stages.finite import release_by_codebook
 from anonrep.stages.game import prepare_seeds
 from anonrep.utils.files import read_json, whole_folder, write_bytes, write_text
@@ -101,13 +100,8 @@ def preflight(
         return
     new, folder = Path(new).expanduser(), Path(folder).expanduser()
     check_places(new, Path(out).expanduser(), Path(mapping).expanduser() if mapping else None, replace=True)
-    inside, trained = new.resolve(), folder.resolve()
-    if inside == trained or trained in inside.parents or inside in trained.parents:
-        raise ValueError(f"{new} and {folder} lie inside one another; expected other images than the training images")
-    reading, size = data.provenance["reading"], data.images.shape[1:]
-    found = read(new, size=size if reading["resized"] else None, invert=reading["inverted"])
-    if found.images.shape[1:] != size:
-        raise ValueError(f"{new}: images of {by(found.images.shape[1:])} pixels; expected {by(size)}, as in training")
+    check_apart(new, folder, "other images than the training images")
+    found = read_as(data.provenance, data.images.shape[1:], new)
     known = {image.tobytes() for image in data.images}
     doubles = [name for name, image in zip(found.names, found.images, strict=True) if image.tobytes() in known]
     if doubles:
