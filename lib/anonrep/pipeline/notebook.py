@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
     notebook = json.loads(source.read_text(encoding="utf-8"))
     parameters = resolve(notebook, dict(options.p), options.scope, read(folder / FILE), complete=stage)
     executed = folder / RUNS / f"{options.job}.ipynb"
-    out = options.html or executed.with_name(f"{options.job}.html")
+    out = options.html or executed.with_suffix(".html")
     traceback = execute(source, executed, parameters)
     if traceback:
         with suppress(OSError):  # a read-only folder keeps it
