@@ -110,9 +110,10 @@ def split_people(z: np.ndarray, sizes: tuple[int, int, int], generator: np.rando
         if len(own) < 2:
             found = f"private label {person} has {len(own)} of its {np.sum(z == person)} images beside the test images"
             raise ValueError(f"{found}; expected 2 or more: take a smaller share for the test, or more images")
-        held = min(len(own) - 1, max(1, round(len(own) * sizes[1] / (sizes[0] + sizes[1]))))
+        wanted = round(len(own) * sizes[1] / (sizes[0] + sizes[1]))
+        n_validation = min(len(own) - 1, max(1, wanted))
         split[own] = 0
-        split[own[:held]] = 1
+        split[own[:n_validation]] = 1
     return split
 
 
