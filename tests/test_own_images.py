@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anonrep.data.folder_reader import read
+from anonrep.data.image_folder import read
 from anonrep.data.image_folder import load_folder
 from anonrep.release import own_images
 from anonrep.release.anonymiser import load

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from anonrep.data.builders import check_options, check_splits
 from anonrep.data.dataset import SPLITS, Dataset, random_split
 from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS, SIZE, Frames, read
 from anonrep.data.sources import raw_path
 from anonrep.data.synthetic import ferg as synthetic
+from anonrep.utils.checks import check_fields
 from anonrep.utils.seeds import numpy_generator
 
 SPLIT_WAYS = ("clips", "random")
@@ -58,8 +58,7 @@ class Options:
     gap: int = 5
 
     def __post_init__(self) -> None:
-        cells = len(EXPRESSIONS)
-        check_options(self, size=(8, 128), images=(COUNTS.size,), artificial=(cells,), seed=(0,), run=(1,), gap=(0,))
+        check_fields(self, size=(8, 128), images=(COUNTS.size,), artificial=(len(EXPRESSIONS),), run=(1,))
 
 
 def build_splits(options: Options, splits: Sequence[str], root: str | Path = ".") -> dict[str, Dataset]:
@@ -67,15 +66,13 @@ def build_splits(options: Options, splits: Sequence[str], root: str | Path = "."
 
     Raises what `sources.raw_path` and `ferg_reader.read` raise.
     """
-    check_splits(splits, SPLIT_WAYS)
     path = raw_path("ferg", options.source, root, look=_look, advice=ADVICE)
     if path is None:
         path = Path(root, "build", "synthetic", "ferg")
         synthetic.write(path, images=options.images, seed=options.seed)
     frames = read(path, options.size)
-    how = {"split_sizes": options.split_sizes, "seed": options.seed, "run": options.run, "gap": options.gap}
     artificial = synthetic.nobody(options.artificial, options.size, options.seed)
-    return {**{split: build(frames, split=split, **how) for split in splits}, "artificial": artificial}
+    return {**{split: build(frames, split, options) for split in splits}, "artificial": artificial}
 
 
 def _look(folder: Path) -> Path | None:
@@ -85,40 +82,31 @@ def _look(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("*.zip"))), None)
 
 
-def build(
-    frames: Frames,
-    *,
-    split: str = "clips",
-    split_sizes: tuple[int, int, int] = (70, 15, 15),
-    seed: int = 0,
-    run: int = 50,
-    gap: int = 5,
-) -> Dataset:
-    """Images, private labels (the character, 0 ... 5), attributes and split; see Options.
+def build(frames: Frames, split: str, options: Options) -> Dataset:
+    """Images, private labels (the character, 0 ... 5), attributes and split.
 
     split  "random": each image by itself, as in the paper; the neighbours of a test image, which look nearly the same,
            are then in training, and every accuracy is flattered. "clips": whole clips
 
     A character's expression that has another number of images than it should is a warning with the table of counts.
     """
-    check_splits([split], SPLIT_WAYS)
     source = "synthetic" if frames.synthetic else "ferg"
-    counts = found(frames)
+    counts = np.bincount(_cell(frames), minlength=COUNTS.size).reshape(COUNTS.shape)
     if source == "ferg" and (counts != COUNTS).any():
         missing, extra = np.maximum(COUNTS - counts, 0).sum(), np.maximum(counts - COUNTS, 0).sum()
         warnings.warn(
             f"{missing} of the {COUNTS.sum()} images of FERG-DB are missing and {extra} are more than there should be:"
-            f"\n{count_table(counts).to_string()}",
+            f"\n{pd.DataFrame(counts.astype(str) + ' of ' + COUNTS.astype(str), CHARACTERS, EXPRESSIONS).to_string()}",
             stacklevel=2,
         )
-    clips = frames.recorded["clip"] if frames.recorded else runs(frames, run)
+    clips = frames.recorded["clip"] if frames.recorded else runs(frames, options.run)
     kept = np.ones(len(frames), bool)
     if split == "random":
-        parts = random_split(len(frames), tuple(split_sizes), numpy_generator(seed, "split"))
+        parts = random_split(len(frames), options.split_sizes, numpy_generator(options.seed, "split"))
     else:
-        parts = clip_split(_cell(frames), clips, split_sizes, numpy_generator(seed, "split"))
+        parts = clip_split(_cell(frames), clips, options.split_sizes, numpy_generator(options.seed, "split"))
         if not frames.recorded:
-            kept = ~too_close(frames, parts, gap)
+            kept = ~too_close(frames, parts, options.gap)
     return Dataset(
         images=frames.images,
         z=frames.character,
@@ -139,26 +127,10 @@ def build(
             "size": frames.images.shape[1],
             "original_size": SIZE,
             "split": split,
-            "split_seed": seed,
+            "split_seed": options.seed,
             "left_out": int((~kept).sum()),
         },
     ).take(kept)
-
-
-def found(frames: Frames) -> np.ndarray:
-    """How many images there are of each character (rows) and expression (columns): int64 (6, 7)."""
-    counts = np.zeros(COUNTS.shape, np.int64)
-    np.add.at(counts, (frames.character, frames.expression), 1)
-    return counts
-
-
-def count_table(counts: np.ndarray) -> pd.DataFrame:
-    """What was found, int64 (6, 7), beside what the data set should hold, for people to read."""
-    cells = [
-        [f"{n}" if n == whole else f"{n} of {whole}" for n, whole in zip(*row, strict=True)]
-        for row in zip(counts, COUNTS, strict=True)
-    ]
-    return pd.DataFrame(cells, index=pd.Index(CHARACTERS), columns=EXPRESSIONS)
 
 
 def _cell(frames: Frames) -> np.ndarray:

@@ -4,10 +4,6 @@
 any name. Nothing is unpacked to disk.
 """
 
-import csv
-import hashlib
-import io
-import math
 import re
 import zipfile
 from collections.abc import Iterator
@@ -16,10 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from anonrep.data.image_reader import read_image
-from anonrep.data.image_tree import MOST, SHOWN, File, ImageTreeError, folder_files, read_all, zip_files
+from anonrep.data.attribute_table import read_table
+from anonrep.data.image_files import FILES, File, ImageTreeError, by, checksum, folder_files, read_images, zip_files
 
 CHARACTERS = ("aia", "bonnie", "jules", "malcolm", "mery", "ray")
 EXPRESSIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
@@ -35,10 +30,8 @@ COUNTS = np.array(  # images a character (rows) and expression (columns): 55767
     ]
 )
 NAME = re.compile(rf"({'|'.join(CHARACTERS)})_({'|'.join(EXPRESSIONS)})_([0-9]{{1,4}})\.png")
-IMAGE_LIMIT = 2**20  # bytes; uncompressed, an image has 0.2 MB
 TABLE = "attributes.csv"  # of synthetic faces: what is recorded of each image
-RECORDED = {"clip": np.int64, "pose": np.float64, "gaze": np.float64, "light": np.float64}
-TABLE_LIMIT = 16 * 2**20  # bytes; 60 an image
+RECORDED = {"clip": int, "pose": float, "gaze": float, "light": float}
 EXPECTED = f"{SIZE} x {SIZE} PNG images named like aia/aia_anger/aia_anger_1.png"
 
 
@@ -89,10 +82,10 @@ def read(path: str | Path, size: int = 50) -> Frames:
 
 
 def _read(path: Path, files: Iterator[File], size: int, problems: list[str]) -> Frames:
-    places, tables = {}, []
-    listed = list(islice(files, MOST + 1))
-    if len(listed) > MOST:
-        raise ImageTreeError(path, [f"more than {MOST} files; the data set has {COUNTS.sum()}"], EXPECTED)
+    places, tables, wrong, recorded = {}, [], [], {}
+    listed = list(islice(files, FILES + 1))
+    if len(listed) > FILES:
+        raise ImageTreeError(path, [f"more than {FILES} files; the data set has {COUNTS.sum()}"], EXPECTED)
     for file in sorted(listed, key=lambda file: file.name):
         *above, name = file.name.split("/")
         if name == TABLE:
@@ -103,34 +96,25 @@ def _read(path: Path, files: Iterator[File], size: int, problems: list[str]) -> 
         elif name.lower().endswith(".png") or set(above) & set(CHARACTERS):
             problems.append(f"{file.name}: misnamed")
     order = sorted(places)
-    done = read_all(
-        [places[place] for place in order],
-        lambda file: read_image(file, (size, size), formats=("PNG",), most=IMAGE_LIMIT, fault=_fault),
-    )
-    problems += [f"{places[place].name}: {bad}" for place, bad in zip(order, done, strict=True) if isinstance(bad, str)]
+    names = [f"{CHARACTERS[who]}_{EXPRESSIONS[what]}_{number}.png" for who, what, number in order]
+    found, unread = read_images({places[place].name: places[place] for place in order}, (size, size))
+    problems += unread
+    problems += [f"{name}: {by(one.size)} pixels" for name, one in found.items() if one.size != (SIZE, SIZE)]
     problems += [f"{file.name}: a second {TABLE}" for file in tables[1:]]
-    recorded, wrong = _table(tables[0], order) if tables else ({}, [])
+    if tables:
+        recorded, _ = read_table(tables[0], names, wrong, types=RECORDED)
     if problems + wrong or not order:
         raise ImageTreeError(path, sorted(problems) + wrong or ["no images"], EXPECTED)
     character, expression, frame = np.array(order, np.int64).T.copy()
-    digest = hashlib.sha256()
-    for place, picture in zip(order, done, strict=True):
-        digest.update(_name(place).encode() + picture.sha256)
     return Frames(
-        images=np.stack([picture.grey for picture in done]),
+        images=np.stack([picture.grey for picture in found.values()]),
         character=character,
         expression=expression,
         frame=frame,
         recorded=recorded,
-        synthetic=any(picture.synthetic for picture in done),
-        sha256=digest.hexdigest(),
+        synthetic=any(picture.synthetic for picture in found.values()),
+        sha256=checksum(names, found.values()),
     )
-
-
-def _fault(image: Image.Image) -> str | None:
-    if image.size == (SIZE, SIZE) and image.mode in ("RGB", "RGBA", "P", "L"):
-        return None
-    return f"{image.size[0]} x {image.size[1]} pixels, mode {image.mode}"
 
 
 def _place(path: str) -> tuple[int, int, int] | None:
@@ -142,38 +126,3 @@ def _place(path: str) -> tuple[int, int, int] | None:
     if "\\" in path or {"..", ""} & set(above[2:]):  # a path that leads out of the folder, or pretends to
         return None
     return CHARACTERS.index(match[1]), EXPRESSIONS.index(match[2]), int(match[3])
-
-
-def _name(place: tuple[int, int, int]) -> str:
-    return f"{CHARACTERS[place[0]]}_{EXPRESSIONS[place[1]]}_{place[2]}.png"
-
-
-def _table(file: File, order: list[tuple[int, int, int]]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The columns of attributes.csv in the images' order, and what is wrong with it, line by line."""
-    try:
-        data = file.read(TABLE_LIMIT + 1)
-        if len(data) > TABLE_LIMIT:
-            raise ValueError(f"more than {TABLE_LIMIT} bytes")
-        lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline="")))
-    except Exception as error:  # zipfile, csv and the decoder each have their own way to say "damaged"
-        return {}, [f"{file.name}: unreadable ({error})"]
-    header = ["file", *RECORDED]
-    if lines[:1] != [header]:
-        return {}, [f"{file.name}: expected the header {','.join(header)}"]
-    names, rows, wrong = set(map(_name, order)), {}, []
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            name, *texts = line
-            values = [kind(text) for kind, text in zip(RECORDED.values(), texts, strict=True)]
-            if name not in names or name in rows or not all(map(math.isfinite, values)):
-                raise ValueError("an unknown or repeated file, or a number that is not finite")
-            rows[name] = values
-        except (ValueError, OverflowError) as error:
-            wrong.append(f"{file.name}, line {number}: {error}")
-    missing = sorted(names - set(rows))
-    if missing and not wrong:
-        wrong.append(f"{file.name}: no line for {', '.join(missing[:SHOWN])}")
-    if wrong:
-        return {}, wrong
-    table = zip(*(rows[_name(place)] for place in order), strict=True)
-    return {key: np.array(column, RECORDED[key]) for key, column in zip(RECORDED, table, strict=True)}, []

@@ -8,24 +8,53 @@
 Attributes are there to judge a release by, never to train one.
 """
 
-import csv
-import io
-import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from anonrep.data.attribute_table import NAME, normal, read_table
 from anonrep.data.dataset import Dataset, random_split
-from anonrep.data.folder_reader import look_through, normal
-from anonrep.data.image_reader import shape_of
-from anonrep.data.image_tree import JUNK, ImageTreeError
+from anonrep.data.image_files import FILES, JUNK, File, ImageTreeError, Picture, by, checksum, folder_files, read_images
 from anonrep.utils.seeds import numpy_generator
 
-NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of an attribute, of what z is called, of the data set
-INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm", ".pbm"}
+# Of pictures too, but not read: passed over in silence, somebody's would be missing.
+UNREAD = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".pdf", ".psd", ".dng", ".cr2", ".nef", ".zip"}
+SIDES = (8, 128)  # pixels of a side: attackers' networks halve it three times, and all of them grow with its square
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """N images as read, in the order of their names.
+
+    images     uint8 (N, H, W), grey: 0 black, 255 white, or the other way round where they were inverted
+    names      their paths in the folder, a slash between the parts
+    sizes      how many had which (height, width) before they were resized
+    colour     how many were in colour and are grey now
+    synthetic  whether any image says that a program drew it
+    sha256     over names and bytes of all files, in order
+    """
+
+    images: np.ndarray
+    names: list[str]
+    sizes: dict[tuple[int, int], int]
+    colour: int
+    synthetic: bool
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read(folder: str | Path, *, size: int | Sequence[int] | None = None, invert: bool = False) -> Pictures:
+    """Every image in a folder and in the folders inside it, whoever's they are; see `load_folder`, for errors too."""
+    found, problems = _look_through(Path(folder).expanduser(), _shape(size), labelled=False)
+    if problems:
+        raise ImageTreeError(Path(folder), problems)
+    return _together(found, invert)
 
 
 def load_folder(
@@ -53,21 +82,27 @@ def load_folder(
     split_sizes  proportions of train, validation and test (`split_people`)
     seed         decides the split alone
 
-    Images are read by `folder_reader` and made grey. z counts the folders in the order of their names, and the
-    provenance keeps these: the data set and its models know who is in them, and are not for passing on.
+    Images become grey. z counts the folders in the order of their names, and the provenance keeps these: the data set
+    and its models know who is in them, and are not for passing on.
 
     Raises ImageTreeError, a ValueError, that names every file that is unreadable, no image, of another size, in
     nobody's folder or there twice, everybody with too few images, and every wrong line of the CSV; FileNotFoundError
     where there is no folder.
     """
-    _check_names(private, name)
-    folder, table = Path(folder).expanduser(), Path(attributes).expanduser() if attributes else None
-    pictures, problems = look_through(folder, size, invert, labelled=True)
-    labels = [file.split("/")[0] for file in pictures.names]
-    people = _people(folder, labels, least, problems)
-    columns, words = _attributes(table, pictures.names, private, problems) if table else ({}, {})
+    for word in (private, name):
+        if not NAME.fullmatch(word):
+            raise ValueError(f"the name {word!r}; expected a letter, then letters, digits, spaces, - and _, at most 40")
+    folder, shape = Path(folder).expanduser(), _shape(size)
+    found, problems = _look_through(folder, shape, labelled=True)
+    labels = [file.split("/")[0] for file in found]
+    people, columns, words = _people(folder, labels, least, problems), {}, {}
+    if attributes:
+        table = Path(attributes).expanduser()
+        file = File(table.name, lambda most: table.read_bytes())
+        columns, words = read_table(file, list(found), problems, private=private)
     if problems:
         raise ImageTreeError(folder, problems)
+    pictures = _together(found, invert)
     z = np.searchsorted(people, labels).astype(np.int64)
     height, width = pictures.images.shape[1:]
     return Dataset(
@@ -85,7 +120,7 @@ def load_folder(
             "attribute_words": words,
             "sha256": pictures.sha256,
             "original_sizes": {f"{h} x {w}": n for (h, w), n in sorted(pictures.sizes.items())},
-            "reading": {"size": [height, width], "resized": shape_of(size) is not None, "inverted": invert},
+            "reading": {"size": [height, width], "resized": shape is not None, "inverted": invert},
             "turned_to_grey": pictures.colour,
             "split_sizes": list(split_sizes),
             "split_seed": seed,
@@ -117,10 +152,86 @@ def split_people(z: np.ndarray, sizes: tuple[int, int, int], generator: np.rando
     return split
 
 
-def _check_names(*names: str) -> None:
-    for name in names:
-        if not NAME.fullmatch(name):
-            raise ValueError(f"the name {name!r}; expected a letter, then letters, digits, spaces, - and _, at most 40")
+def _look_through(
+    folder: Path, shape: tuple[int, int] | None, *, labelled: bool
+) -> tuple[dict[str, Picture], list[str]]:
+    """The images that can be read by name, and a line for each thing that is wrong.
+
+    labelled  every image must lie in somebody's folder, and none may be there twice
+    """
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "is missing"
+        raise FileNotFoundError(f"{folder} {found}; expected a folder of images (unpack a zip first)")
+    files, problems = _files(folder, labelled)
+    found, unread = read_images(files, shape)
+    problems += unread
+    if not files:
+        problems.append(f"no images: expected files such as {'anna/001.png' if labelled else '001.png'}")
+    if shape is None:
+        problems += _wrong_sizes(found)
+    if labelled:  # an image in training and in test at once would flatter every accuracy
+        first: dict[bytes, str] = {}  # whatever the files are called and hold besides
+        known = {name: first.setdefault(picture.look, name) for name, picture in found.items()}
+        problems += [f"{name}: the same image as {one}" for name, one in known.items() if name != one]
+    return found, problems
+
+
+def _shape(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(height, width). Raises ValueError for no size, and one out of bounds."""
+    if size is None:
+        return None
+    shape = (size, size) if isinstance(size, int) else tuple(size)
+    if len(shape) != 2 or not all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in shape):
+        raise ValueError(f"size {size!r}; expected one or two whole numbers of pixels, {SIDES[0]} to {SIDES[1]}")
+    return shape
+
+
+def _files(folder: Path, labelled: bool) -> tuple[dict[str, File], list[str]]:
+    """The images of a folder by name, in order. What lies at its top and is no picture by its name is passed over."""
+    found: dict[str, File] = {}
+    problems: list[str] = []
+    for file in sorted(folder_files(folder, problems, links=False), key=lambda file: file.name):
+        name, suffix = normal(file.name), Path(file.name).suffix.lower()
+        if suffix not in SUFFIXES:
+            if "/" in name or suffix in UNREAD:
+                problems.append(f"{name}: no image by its name; expected one of {' '.join(sorted(SUFFIXES))}")
+        elif labelled and "/" not in name:
+            problems.append(f"{name}: in nobody's folder")
+        elif name in found:
+            problems.append(f"{name}: there twice, in two spellings of the same letters")
+        else:
+            found[name] = file
+    if len(found) > FILES:
+        return {}, [*problems, f"{len(found)} images; expected at most {FILES}"]
+    return dict(sorted(found.items())), problems
+
+
+def _wrong_sizes(found: dict[str, Picture]) -> list[str]:
+    """Images of another size than most, and a size that is out of bounds."""
+    sizes = Counter(picture.size for picture in found.values())
+    way_out, problems = "give `size` to have all resized", []
+    for usual, count in sizes.most_common(1):
+        if not all(SIDES[0] <= side <= SIDES[1] for side in usual):
+            problems.append(f"{by(usual)} pixels; expected {SIDES[0]} to {SIDES[1]} a side: {way_out}")
+        problems += [
+            f"{name}: {by(picture.size)} pixels where {count} of the images have {by(usual)}; {way_out}"
+            for name, picture in found.items()
+            if picture.size != usual
+        ]
+    return problems
+
+
+def _together(found: dict[str, Picture], invert: bool) -> Pictures:
+    """Images that are all of one size by now."""
+    images = np.stack([picture.grey for picture in found.values()])
+    return Pictures(
+        images=255 - images if invert else images,
+        names=list(found),
+        sizes=dict(Counter(picture.size for picture in found.values())),
+        colour=sum(picture.colour for picture in found.values()),
+        synthetic=any(picture.synthetic for picture in found.values()),
+        sha256=checksum((f"{name}\0" for name in found), found.values()),
+    )
 
 
 def _people(folder: Path, labels: Sequence[str], least: int, problems: list[str]) -> list[str]:
@@ -135,69 +246,3 @@ def _people(folder: Path, labels: Sequence[str], least: int, problems: list[str]
         found = f"one folder, {people[0]}" if people else "no folders"
         problems.append(f"{found}; expected a folder of images for each of two people or more")
     return people
-
-
-def _attributes(
-    path: Path, names: Sequence[str], private: str, problems: list[str]
-) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """The columns of the CSV in the order of `names`, and what the integers of worded ones mean."""
-    wrong: list[str] = []
-    header, lines = _table(path, private, wrong)
-    rows = _rows(path, header, lines, names, wrong) if header else {}
-    columns, meanings = {}, {}
-    for index, column in enumerate(header) if not wrong else ():
-        columns[column], words = _column([rows[name][1][index] for name in names])
-        if words:
-            meanings[column] = words
-        bad = [rows[name][0] for name, value in zip(names, columns[column], strict=True) if not np.isfinite(value)]
-        wrong += [f"{path.name}, line {number}: {column} is no finite number" for number in bad]
-    problems += wrong
-    return columns, meanings
-
-
-def _table(path: Path, private: str, wrong: list[str]) -> tuple[list[str], list[list[str]]]:
-    """The names of the attributes, and the lines, each ["number of the line", file, value, ...]."""
-    try:
-        file = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True)
-        lines = [[str(file.line_num), line[0], *map(str.strip, line[1:])] for line in file if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        wrong.append(f"{path.name}: unreadable ({error}); expected a CSV in UTF-8")
-        return [], []
-    _, *header = lines[0] if lines else [""]
-    if len(header) < 2 or header[0].strip() != "file":
-        found = ",".join(header)[:80] or "nothing"
-        wrong.append(f"{path.name}: found the header {found}; expected file,<attribute>,... with commas")
-        return [], []
-    for column in header[1:]:
-        if not NAME.fullmatch(column) or header.count(column) > 1 or column == private:
-            wrong.append(f"{path.name}: a column {column!r}; expected other names, of letters, digits, spaces, - and _")
-    return header[1:], lines[1:]
-
-
-def _rows(
-    path: Path, header: Sequence[str], lines: Sequence[Sequence[str]], names: Sequence[str], wrong: list[str]
-) -> dict[str, tuple[str, list[str]]]:
-    """The number of its line and the values for each image."""
-    known, rows = set(names), {}
-    for number, file, *values in lines:
-        where, name = f"{path.name}, line {number}", normal(file)
-        if len(values) != len(header) or not all(values):
-            wrong.append(f"{where}: expected {len(header) + 1} values, none of them empty")
-        elif name not in known:
-            example = f", a path such as {names[0]}" if names else ""
-            wrong.append(f"{where}: no readable image {name}; expected one of the folder{example}")
-        elif name in rows:
-            wrong.append(f"{where}: a second line for {name}")
-        rows.setdefault(name, (number, values))
-    wrong += [f"{path.name}: no line for {name}" for name in names if name not in rows]
-    return rows
-
-
-def _column(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """int64 or float64 (N,); words become the rank of the word, and the words come along."""
-    if all(map(INTEGER.fullmatch, texts)):
-        return np.array([int(text) for text in texts], np.int64), []
-    if all(map(NUMBER.fullmatch, texts)):
-        return np.array([float(text) for text in texts]), []
-    words, ranks = np.unique(texts, return_inverse=True)
-    return ranks.astype(np.int64), words.tolist()

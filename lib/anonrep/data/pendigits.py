@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 from unlzw3 import unlzw
 
-from anonrep.data.builders import check_options, check_splits
 from anonrep.data.dataset import Dataset, random_split
-from anonrep.data.image_tree import unzip
+from anonrep.data.image_files import unzip
 from anonrep.data.sources import fetch, raw_path
 from anonrep.data.synthetic import pendigits as synthetic
 from anonrep.data.unipen import TABLET, Digit, parse_unipen
+from anonrep.utils.checks import check_fields
 from anonrep.utils.seeds import numpy_generator
 
 SPLIT_WAYS = ("random",)
@@ -28,13 +28,29 @@ ARCHIVE = "pen+based+recognition+of+handwritten+digits.zip"
 URL = f"https://archive.ics.uci.edu/static/public/81/{ARCHIVE}"
 ARCHIVE_SHA256 = "1e02bea023613c2b11c9492f6f34caf975420455934f3527d270cee9a1f03b64"
 ADVICE = f"put {URL} (sha256 {ARCHIVE_SHA256}) or the {FILE} in it into data/raw/pendigits"
-REAL = {
-    "url": URL,
-    "licence": "CC BY 4.0",
-    "citation": (
-        "E. Alpaydin and F. Alimoglu, Pen-Based Recognition of Handwritten Digits, "
-        "UCI Machine Learning Repository, 1998, doi:10.24432/C5MG6K"
-    ),
+ORIGINS = {  # what is known of the strokes, by their source
+    "uci": {
+        "file": FILE,
+        "sha256_known": True,
+        "url": URL,
+        "licence": "CC BY 4.0",
+        "citation": (
+            "E. Alpaydin and F. Alimoglu, Pen-Based Recognition of Handwritten Digits, "
+            "UCI Machine Learning Repository, 1998, doi:10.24432/C5MG6K"
+        ),
+    },
+    "unknown": {
+        "file": FILE,
+        "sha256_known": False,
+        "licence": "unknown",
+        "citation": "pen strokes of unknown origin",
+    },
+    "synthetic": {
+        "file": "pendigits-synthetic.tra",
+        "sha256_known": False,
+        "licence": "MIT, made by this project",
+        "citation": "synthetic digits in place of pen-digits; nobody wrote these digits",
+    },
 }
 LIMIT = 32 * 2**20  # bytes; the file is 3.6 MB, so whatever unpacks to more is something else
 LZW_LIMIT = 4 * 2**20  # bytes; LZW gives no size beforehand, so its input is limited instead
@@ -63,20 +79,7 @@ class Options:
     synthetic_digits_per_writer: int = 250
 
     def __post_init__(self) -> None:
-        check_options(self, size=(8, 128), seed=(0,), synthetic_digits_per_writer=(10,))
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A raw file's bytes and what is known of them.
-
-    provenance is JSON-able and the same whichever way the same bytes arrived (so that the way they came makes nothing
-    downstream stale); `where` says the way, for people and error messages.
-    """
-
-    data: bytes
-    provenance: dict
-    where: str
+        check_fields(self, size=(8, 128), synthetic_digits_per_writer=(10,))
 
 
 def build_splits(options: Options, splits: Sequence[str], root: str | Path = ".") -> dict[str, Dataset]:
@@ -84,27 +87,36 @@ def build_splits(options: Options, splits: Sequence[str], root: str | Path = "."
 
     Raises what `raw_file` and `parse_unipen` raise.
     """
-    check_splits(splits, SPLIT_WAYS)
-    raw = raw_file(options.source, root, seed=options.seed, digits_per_writer=options.synthetic_digits_per_writer)
-    how = {"size": options.size, "frame": options.frame, "split_sizes": options.split_sizes, "seed": options.seed}
-    dataset = build(parse_unipen(raw.data, name=raw.where), raw.provenance, **how)
-    return dict.fromkeys(splits, dataset)
+    data, where = raw_file(options, root)
+    return dict.fromkeys(splits, build(parse_unipen(data, where), origin(data, where), options))
 
 
-def raw_file(source: str = "auto", root: str | Path = ".", *, seed: int = 0, digits_per_writer: int = 250) -> Raw:
-    """The training file of pen-digits: the UCI zip, pendigits-orig.tra.Z or pendigits-orig.tra, or synthetic digits.
+def raw_file(options: Options, root: str | Path = ".") -> tuple[bytes, str]:
+    """The training file of pen-digits, and the way it came, for messages.
 
-    Raises what `raw_path` raises, and ValueError for a file that is there but damaged, which is never passed over.
+    From the UCI zip, pendigits-orig.tra.Z or pendigits-orig.tra, or synthetic digits. Raises what `raw_path` raises,
+    and ValueError for a file that is there but damaged, which is never passed over.
     """
 
     def download(folder: Path) -> Path:
         return fetch(URL, ARCHIVE_SHA256, ARCHIVE, folder, ADVICE)
 
-    path = raw_path("pendigits", source, root, look=_look, advice=ADVICE, download=download)
+    path = raw_path("pendigits", options.source, root, look=_look, advice=ADVICE, download=download)
     if path:
         return _read(path)
-    data = synthetic.synthetic_pendigits(seed, digits_per_writer=digits_per_writer)
-    return Raw(data, _synthetic(data), f"synthetic digits from seed {seed}")
+    data = synthetic.synthetic_pendigits(options.seed, digits_per_writer=options.synthetic_digits_per_writer)
+    return data, f"synthetic digits from seed {options.seed}"
+
+
+def origin(data: bytes, where: str) -> dict:
+    """What is known of a raw file: the same whichever way it came, which so makes nothing downstream stale."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    source = "uci" if sha256 == SHA256 else "unknown"
+    if any(mark in data[:2000].lower() for mark in MARKS):
+        source = "synthetic"
+    if source == "unknown":
+        warnings.warn(f"{where} is not the known {FILE} (sha256 {SHA256}): all results will say so", stacklevel=3)
+    return {"source": source, "sha256": sha256, **ORIGINS[source]}
 
 
 def _look(folder: Path) -> Path | None:
@@ -112,82 +124,42 @@ def _look(folder: Path) -> Path | None:
     return next((path for form in ("*.zip", f"{FILE}.Z", FILE) for path in sorted(folder.glob(form))), None)
 
 
-def _read(path: Path) -> Raw:
+def _read(path: Path) -> tuple[bytes, str]:
     """Read one of the three forms; a damaged file is a ValueError that names it."""
-    if path.stat().st_size > LIMIT:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; expected {LIMIT} at most")
-    data, where = path.read_bytes(), str(path)
+    where = str(path)
     try:
         if path.suffix == ".zip":
-            member, data = _member(path)
-            where = f"{path}, member {member}"
-        if not where.endswith(FILE):
-            if len(data) > LZW_LIMIT:
-                raise ValueError(f"{len(data)} compressed bytes; expected {LZW_LIMIT} at most")
-            data = unlzw(data)
+            with zipfile.ZipFile(path) as file:  # the folder in there is of no account
+                members = {PurePosixPath(member).name: member for member in file.namelist()}
+                member = next((name for name in (f"{FILE}.Z", FILE) if name in members), None)
+                if member is None:
+                    found = ", ".join(file.namelist()[:20]) or "nothing"
+                    raise ValueError(f"neither {FILE}.Z nor {FILE} among {found}")
+                data, where = unzip(file, file.getinfo(members[member]), LIMIT + 1), f"{path}, member {member}"
+        else:
+            with path.open("rb") as file:
+                data = file.read(LIMIT + 1)
+        limit = LIMIT if where.endswith(FILE) else LZW_LIMIT
+        if len(data) > limit:
+            raise ValueError(f"more than {limit} bytes")
+        return data if where.endswith(FILE) else unlzw(data), where
     # zipfile, zlib and unlzw3 each have their own ways to say "damaged"; OSError is for a place before the beginning
     except (ValueError, LookupError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged or another file ({error}): delete it, or {ADVICE}") from error
-    if any(mark in data[:2000].lower() for mark in MARKS):
-        return Raw(data, _synthetic(data), where)
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != SHA256:
-        warnings.warn(f"{where} is not the known {FILE} (sha256 {SHA256}): all results will say so", stacklevel=3)
-    unknown = {"licence": "unknown", "citation": "pen strokes of unknown origin"}
-    provenance = {
-        "source": "uci" if sha256 == SHA256 else "unknown",
-        "file": FILE,
-        "sha256": sha256,
-        "sha256_known": sha256 == SHA256,
-        **(REAL if sha256 == SHA256 else unknown),
-    }
-    return Raw(data, provenance, where)
 
 
-def _member(path: Path) -> tuple[str, bytes]:
-    """The training file's name and bytes in a zip, compressed or plain; its folder there is of no account."""
-    with zipfile.ZipFile(path) as file:
-        members = {PurePosixPath(member).name: member for member in file.namelist()}
-        found = [name for name in (f"{FILE}.Z", FILE) if name in members]
-        if not found:
-            raise ValueError(f"neither {FILE}.Z nor {FILE} among {', '.join(file.namelist()[:20]) or 'nothing'}")
-        data = unzip(file, file.getinfo(members[found[0]]), LIMIT + 1)
-    if len(data) > LIMIT:
-        raise ValueError(f"member {found[0]} unpacks to more than {LIMIT} bytes")
-    return found[0], data
-
-
-def _synthetic(data: bytes) -> dict:
-    return {
-        "source": "synthetic",
-        "file": "pendigits-synthetic.tra",
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "sha256_known": False,
-        "licence": "MIT, made by this project",
-        "citation": "synthetic digits in place of pen-digits; nobody wrote these digits",
-    }
-
-
-def render(
-    digits: Sequence[Digit], size: int = 20, frame: str = "digit", *, pen: float | None = None, margin: float = 1.0
-) -> np.ndarray:
+def render(digits: Sequence[Digit], size: int = 20, frame: str = "digit") -> np.ndarray:
     """Draw digits with a round pen: uint8 (N, size, size), ink 255 on background 0.
 
-    size    pixels on a side
-    frame   "digit": the digit's own bounding box, aspect kept, centred; "tablet": the whole tablet square, so that
-            where and how large somebody writes is kept too
-    pen     width of the line in pixels of the result; PENS in proportion to size if not given
-    margin  pixels between the edge and the ink of the digit's box; without effect in the tablet's square
+    size   pixels on a side
+    frame  "digit": the digit's own bounding box, aspect kept, centred, one pixel from the edge; "tablet": the whole
+           tablet square, so that where and how large somebody writes is kept too
 
     The same digits give the same bytes: points are rounded to the large grid before PIL draws them.
     """
-    if frame not in PENS:
-        raise ValueError(f"frame {frame!r}; expected one of {tuple(PENS)}")
-    pen = PENS[frame] * size / 20 if pen is None else pen
-    if not 0 < pen < size - 2 * margin:
-        raise ValueError(f"a pen of {pen} pixels and a margin of {margin} leave no room in {size} pixels")
-    radius = max(0, round((pen * OVERSAMPLING - 1) / 2))  # of an odd width: PIL sets an even one aside of its line
-    border = margin + (radius + 0.5) / OVERSAMPLING
+    pen = PENS[frame] * size / 20
+    radius = round((pen * OVERSAMPLING - 1) / 2)  # of an odd width: PIL sets an even one aside of its line
+    border = 1 + (radius + 0.5) / OVERSAMPLING
     images = np.empty((len(digits), size, size), np.uint8)
     for image, digit in zip(images, digits, strict=True):
         image[:] = _draw(_place(digit.strokes, size, frame, border), size, radius)
@@ -266,36 +238,28 @@ def _resample(stroke: np.ndarray, step: float) -> np.ndarray:
     return np.stack([np.interp(stops, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def build(
-    digits: Sequence[Digit],
-    provenance: dict,
-    *,
-    size: int = 20,
-    frame: str = "digit",
-    split_sizes: tuple[int, int, int] = (5494, 1000, 1000),
-    seed: int = 0,
-) -> Dataset:
+def build(digits: Sequence[Digit], provenance: dict, options: Options) -> Dataset:
     """Images, private labels, attributes and split of a file's digits.
 
-    z is the writer's rank among the writers present, from 0 (writer 1 is 0 where all are present). For the arguments
-    see Options; `seed` decides the split alone.
+    z is the writer's rank among the writers present, from 0 (writer 1 is 0 where all are present).
     """
     writers, z = np.unique([digit.writer for digit in digits], return_inverse=True)
-    counts = {"digits": len(digits), "strokes": sum(len(digit.strokes) for digit in digits), "writers": len(writers)}
     return Dataset(
-        images=render(digits, size, frame),
+        images=render(digits, options.size, options.frame),
         z=z.astype(np.int64),
         attributes=attributes(digits),
-        split=random_split(len(digits), tuple(split_sizes), numpy_generator(seed, "split")),
+        split=random_split(len(digits), options.split_sizes, numpy_generator(options.seed, "split")),
         provenance={
             "dataset": "pendigits",
             **provenance,
             "private": "writer",
             "utility": "digit",
             "split": "random",
-            **counts,
-            "size": size,
-            "frame": frame,
-            "split_seed": seed,
+            "digits": len(digits),
+            "strokes": sum(len(digit.strokes) for digit in digits),
+            "writers": len(writers),
+            "size": options.size,
+            "frame": options.frame,
+            "split_seed": options.seed,
         },
     )

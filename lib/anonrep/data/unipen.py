@@ -1,16 +1,15 @@
 """The UNIPEN text of the original pen-digits files, read strictly: anything unexpected is an error with its line."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 TABLET = 500  # coordinates run from 0 to 500 on both axes, y upwards
 INTEGER = re.compile(r"-?[0-9]+")
-NUMBER = re.compile(r"[0-9]{1,9}")
-RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
-LABEL = re.compile(r'"([0-9])"')
+SEGMENT = re.compile(r'\.SEGMENT DIGIT (([0-9]{1,9})(?:-([0-9]{1,9}))?) \S+ "([0-9])"')
+COMMENT = re.compile(r"\.COMMENT ([0-9]{1,9}) ([0-9]{1,9}) ([0-9]{1,9})")
+PAUSE = re.compile(r"\.DT [0-9]{1,9}")
 
 
 class UnipenError(ValueError):
@@ -43,8 +42,7 @@ class _Record:
 
     line: int
     label: int
-    first: int  # the numbers of its strokes, counted through the file from 0, both ends included
-    last: int
+    promised: int  # strokes
     writer: int | None = None
     instance: int | None = None
 
@@ -66,8 +64,7 @@ def parse_unipen(data: bytes, name: str = "pendigits-orig.tra") -> list[Digit]:
     lines = data.decode("ascii").split("\n")
     for reader.line, line in enumerate(lines, start=1):
         reader.read(line.split())
-    if lines[-1]:
-        reader.fail("a last line without its line end", "a whole file; this one is truncated")
+    reader.check(not lines[-1], "a last line without its line end", "a whole file; this one is truncated")
     reader.line = max(1, len(lines) - 1)
     return reader.end()
 
@@ -82,121 +79,98 @@ class _Reader:
         self.strokes: list[np.ndarray] = []  # of the open record
         self.points: list[tuple[int, int]] | None = None  # of the open stroke
         self.count = 0  # strokes of the closed records
-        self.directives: dict[str, Callable[[list[str]], None]] = {
-            ".INCLUDE": self.header,
-            ".LEXICON": self.header,
-            ".HIERARCHY": self.header,
-            ".SEGMENT": self.segment,
-            ".COMMENT": self.comment,
-            ".PEN_DOWN": self.pen_down,
-            ".PEN_UP": self.pen_up,
-            ".DT": self.pause,
+        self.directives = {
+            **dict.fromkeys([".INCLUDE", ".LEXICON", ".HIERARCHY"], self.header),
+            **{".SEGMENT": self.segment, ".COMMENT": self.comment, ".DT": self.pause},
+            **{".PEN_DOWN": self.pen_down, ".PEN_UP": self.pen_up},
         }
 
-    def fail(self, found: str, expected: str) -> None:
-        raise UnipenError(self.name, self.line, found, expected)
+    def check(self, good: object, found: str, expected: str) -> None:
+        if not good:
+            raise UnipenError(self.name, self.line, found, expected)
 
     def read(self, words: list[str]) -> None:
-        if not words:
-            return
-        if not words[0].startswith("."):
+        if words and words[0].startswith("."):
+            name, known = words[0], self.directives
+            self.check(name in known, f"the unknown directive {name[:40]!r}", f"one of {' '.join(known)}")
+            inside = self.points is not None and name != ".PEN_UP"
+            self.check(not inside, f"{name} inside a stroke", "coordinates or .PEN_UP")
+            known[name](" ".join(words))
+        elif words:
             self.coordinates(words)
-        elif words[0] not in self.directives:
-            self.fail(f"the unknown directive {words[0][:40]!r}", "one of " + " ".join(self.directives))
-        elif self.points is not None and words[0] != ".PEN_UP":
-            self.fail(f"{words[0]} inside a stroke", "coordinates or .PEN_UP")
-        else:
-            self.directives[words[0]](words[1:])
 
-    def header(self, words: list[str]) -> None:
-        if self.record is not None:
-            self.fail("a header line after the first .SEGMENT", "it before every record")
+    def header(self, text: str) -> None:
+        self.check(self.record is None, "a header line after the first .SEGMENT", "it before every record")
 
-    def segment(self, words: list[str]) -> None:
+    def segment(self, text: str) -> None:
         self.close()
-        match words:
-            case ["DIGIT", numbers, _, label] if (range_ := RANGE.fullmatch(numbers)) and LABEL.fullmatch(label):
-                first, last = int(range_[1]), int(range_[2] or range_[1])
-            case _:
-                self.fail(f".SEGMENT {' '.join(words)[:60]}", '.SEGMENT DIGIT first[-last] ? "label", label 0 to 9')
-        if first != self.count or last < first:
-            how = (
-                "overlaps the record before" if first < self.count else "skips strokes" if last >= first else "is empty"
-            )
-            self.fail(f"the stroke range {numbers}, which {how}", f"a range that starts at stroke {self.count}")
-        self.record = _Record(self.line, int(label[1]), first, last)
+        match = SEGMENT.fullmatch(text)
+        self.check(match, text[:70], '.SEGMENT DIGIT first[-last] ? "label", label 0 to 9')
+        first, last = int(match[2]), int(match[3] or match[2])
+        how = "overlaps the record before" if first < self.count else "skips strokes" if last >= first else "is empty"
+        expected = f"a range that starts at stroke {self.count}"
+        self.check(first == self.count <= last, f"the stroke range {match[1]}, which {how}", expected)
+        self.record = _Record(self.line, int(match[4]), last - first + 1)
 
-    def comment(self, words: list[str]) -> None:
-        if self.record is None:
+    def comment(self, text: str) -> None:
+        record = self.record
+        if record is None:
             return
-        if self.record.writer is not None:
-            self.fail("a second .COMMENT", "one a record, between .SEGMENT and the first stroke")
-        if len(words) != 3 or not all(NUMBER.fullmatch(word) for word in words):
-            self.fail(f".COMMENT {' '.join(words)[:60]}", ".COMMENT label writer instance, three whole numbers")
-        label, writer, instance = map(int, words)
-        if label != self.record.label:
-            found = f"label {label} in .COMMENT but {self.record.label} in .SEGMENT (line {self.record.line})"
-            self.fail(found, "the same label in both")
-        if writer < 1:
-            self.fail(f"writer {writer}", "writer numbers from 1")
-        self.record.writer, self.record.instance = writer, instance
+        self.check(record.writer is None, "a second .COMMENT", "one a record, between .SEGMENT and the first stroke")
+        match = COMMENT.fullmatch(text)
+        self.check(match, text[:70], ".COMMENT label writer instance, three whole numbers")
+        label, record.writer, record.instance = map(int, match.groups())
+        found = f"label {label} in .COMMENT but {record.label} in .SEGMENT (line {record.line})"
+        self.check(label == record.label, found, "the same label in both")
+        self.check(record.writer, "writer 0", "writer numbers from 1")
 
-    def pen_down(self, words: list[str]) -> None:
-        if words:
-            self.fail(f".PEN_DOWN {' '.join(words)[:60]}", ".PEN_DOWN alone on its line")
-        if self.record is None:
-            self.fail(".PEN_DOWN before the first .SEGMENT", "a .SEGMENT that the stroke belongs to")
-        if self.record.writer is None:
-            self.fail(".PEN_DOWN in a record without a writer", ".COMMENT label writer instance before the strokes")
-        if self.record.first + len(self.strokes) > self.record.last:
-            promised = f"strokes {self.record.first} to {self.record.last} alone (.SEGMENT, line {self.record.line})"
-            self.fail("a stroke outside the record's range", promised)
+    def pen_down(self, text: str) -> None:
+        record, first = self.record, self.count
+        self.check(text == ".PEN_DOWN", text[:70], ".PEN_DOWN alone on its line")
+        self.check(record, ".PEN_DOWN before the first .SEGMENT", "a .SEGMENT that the stroke belongs to")
+        expected = ".COMMENT label writer instance before the strokes"
+        self.check(record.writer, ".PEN_DOWN in a record without a writer", expected)
+        expected = f"strokes {first} to {first + record.promised - 1} alone (.SEGMENT, line {record.line})"
+        self.check(len(self.strokes) < record.promised, "a stroke outside the record's range", expected)
         self.points = []
 
-    def pen_up(self, words: list[str]) -> None:
-        if words:
-            self.fail(f".PEN_UP {' '.join(words)[:60]}", ".PEN_UP alone on its line")
-        if self.points is None:
-            self.fail(".PEN_UP outside a stroke", ".PEN_DOWN before it")
-        if not self.points:
-            self.fail("an empty stroke", "at least one pair of coordinates between .PEN_DOWN and .PEN_UP")
+    def pen_up(self, text: str) -> None:
+        self.check(text == ".PEN_UP", text[:70], ".PEN_UP alone on its line")
+        self.check(self.points is not None, ".PEN_UP outside a stroke", ".PEN_DOWN before it")
+        expected = "at least one pair of coordinates between .PEN_DOWN and .PEN_UP"
+        self.check(self.points, "an empty stroke", expected)
         self.strokes.append(np.array(self.points, np.int64))
         self.points = None
 
-    def pause(self, words: list[str]) -> None:
-        if len(words) != 1 or not NUMBER.fullmatch(words[0]):
-            self.fail(f".DT {' '.join(words)[:60]}", ".DT milliseconds, one whole number")
-        if not self.strokes:
-            self.fail(".DT before the record's first stroke", "it after a .PEN_UP")
+    def pause(self, text: str) -> None:
+        self.check(PAUSE.fullmatch(text), text[:70], ".DT milliseconds, one whole number")
+        self.check(self.strokes, ".DT before the record's first stroke", "it after a .PEN_UP")
 
     def coordinates(self, words: list[str]) -> None:
-        if self.points is None:
-            self.fail(f"{' '.join(words)[:60]!r} outside a stroke", ".PEN_DOWN before coordinates")
-        if len(words) != 2 or not (INTEGER.fullmatch(words[0]) and INTEGER.fullmatch(words[1])):
-            self.fail(f"{' '.join(words)[:60]!r}", "two whole numbers, x and y")
+        found = " ".join(words)[:60]
+        self.check(self.points is not None, f"{found!r} outside a stroke", ".PEN_DOWN before coordinates")
+        whole = len(words) == 2 and all(map(INTEGER.fullmatch, words))
+        self.check(whole, repr(found), "two whole numbers, x and y")
         x, y = (int(word[:12]) for word in words)  # cut: int() refuses numbers of thousands of figures its own way
-        if not (0 <= x <= TABLET and 0 <= y <= TABLET):
-            self.fail(f"the coordinates {' '.join(words)[:60]}", f"0 to {TABLET} on both axes")
+        inside = 0 <= x <= TABLET and 0 <= y <= TABLET
+        self.check(inside, f"the coordinates {found}", f"0 to {TABLET} on both axes")
         self.points.append((x, y))
 
     def close(self) -> None:
         """Turn the open record, if there is one, into a digit."""
-        if self.record is None:
-            return
-        record, promised = self.record, self.record.last - self.record.first + 1
-        if len(self.strokes) != promised:
-            found = f"the end of a record (line {record.line}) with {len(self.strokes)} of its {promised} strokes"
-            self.fail(found, "as many strokes as its .SEGMENT promises")
-        self.digits.append(Digit(tuple(self.strokes), record.label, record.writer, record.instance))
-        self.count += promised
-        self.strokes = []
+        record, strokes = self.record, self.strokes
+        if record:
+            found = f"the end of a record (line {record.line}) with {len(strokes)} of its {record.promised} strokes"
+            self.check(len(strokes) == record.promised, found, "as many strokes as its .SEGMENT promises")
+            self.digits.append(Digit(tuple(strokes), record.label, record.writer, record.instance))
+            self.count, self.strokes = self.count + record.promised, []
 
     def end(self) -> list[Digit]:
-        if self.points is not None:
-            self.fail("the end of the file inside a stroke", "coordinates or .PEN_UP; the file is truncated")
-        if self.record is None:
-            self.fail("the end of the file", "at least one .SEGMENT")
-        if len(self.strokes) <= self.record.last - self.record.first:
-            self.fail("the end of the file inside a record", "the strokes of its .SEGMENT; the file is truncated")
+        inside = "the end of the file inside a stroke"
+        self.check(self.points is None, inside, "coordinates or .PEN_UP; the file is truncated")
+        self.check(self.record, "the end of the file", "at least one .SEGMENT")
+        inside = "the end of the file inside a record"
+        whole = len(self.strokes) == self.record.promised
+        self.check(whole, inside, "the strokes of its .SEGMENT; the file is truncated")
         self.close()
         return self.digits

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep.data.folder_reader import Pictures, read
-from anonrep.data.image_reader import SYNTHETIC, by
+from anonrep.data.image_folder import Pictures, read
+from anonrep.data.image_files import SYNTHETIC, by
 from anonrep.release.anonymiser import Anonymiser, audited, change, load, stem
 from anonrep.release.privacy_card import NAME, NOTHING, card
 from anonrep.release.privacy_card import write as write_card
@@ -55,7 +55,7 @@ def release_folder(
     The files are grey PNG without metadata, numbered in a random order, so that neither names nor neighbours reveal
     whose they are. Where the new images or the training images are synthetic, every file says so. The folder appears
     complete or not at all. Returns the card. Raises ReleaseRefused, a ValueError, for a model that collapsed or was not
-    audited; FileExistsError if something else is in the way; and what `folder_reader.read` raises.
+    audited; FileExistsError if something else is in the way; and what `image_folder.read` raises.
     """
     folder, out = Path(folder).expanduser(), Path(out).expanduser()
     mapping = None if mapping is None else Path(mapping).expanduser()

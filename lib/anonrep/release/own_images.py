@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.data.dataset import SPLITS, Dataset
-from anonrep.data.image_reader import SYNTHETIC
+from anonrep.data.image_files import SYNTHETIC
 from anonrep.data.pendigits import render
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen

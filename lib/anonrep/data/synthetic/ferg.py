@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS, RECORDED, SIZE, TABLE
-from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
+from anonrep.data.image_files import SYNTHETIC, resized, to_grey
 from anonrep.data.synthetic.faces.cast import CAST, NOBODY
 from anonrep.data.synthetic.faces.character import Character
 from anonrep.data.synthetic.faces.features import Moment
