@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from anonrep.data.dataset import Dataset
-from anonrep.data.pendigits import build
+from anonrep.data.pendigits import Options, build
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.game import GameConfig, Optimisers, Outcome, play, prepare, pretrain_autoencoder, update
@@ -30,7 +30,9 @@ LAM = 2.0  # any: none costs more than another
 
 def digits(images: int) -> Dataset:
     """So many synthetic digits of thirty writers, all of them training images."""
-    data = build(parse_unipen(synthetic_pendigits(0, 30, max(10, -(-images // 300) * 10))), {"source": "synthetic"})
+    data = build(
+        parse_unipen(synthetic_pendigits(0, 30, max(10, -(-images // 300) * 10))), {"source": "synthetic"}, Options()
+    )
     data = data.take(np.random.default_rng(0).permutation(len(data))[:images])
     return Dataset(data.images, data.z, data.attributes, np.zeros(len(data), np.uint8), data.provenance)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from anonrep.data.builders import check_options, check_splits
 from anonrep.data.dataset import Dataset, random_split
+from anonrep.utils.checks import check_fields
 
 SPLIT_WAYS = ("random",)
 INK = np.array([105, 155, 205, 255])  # of 255, for each of four hands that nobody has
@@ -23,12 +23,11 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_options(self, images=(100, 1797), seed=(0,))
+        check_fields(self, images=(100, 1797))
 
 
 def build_splits(options: Options, splits: Sequence[str], root: str | Path = ".") -> dict[str, Dataset]:
     """The one split; nothing is read from `root`."""
-    check_splits(splits, SPLIT_WAYS)
     digits = load_digits()
     draw = np.random.default_rng(options.seed)
     hand = draw.integers(0, len(INK), options.images)

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.data.pendigits import build
+from anonrep.data.pendigits import Options, build
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.game import reconstruct
@@ -85,7 +85,7 @@ def write_metrics(folder: Path, data: Dataset, splits: dict, **rows: list[dict])
 
 
 def _digits(folder: Path, releases: dict) -> None:
-    data = build(DIGITS, {"source": "synthetic"}, split_sizes=(2, 1, 1))
+    data = build(DIGITS, {"source": "synthetic"}, Options(split_sizes=(2, 1, 1)))
     data.save(folder / paths.data_file("pendigits", "random"))
     rows = {"attacks": [], "naturalness": [], "runs": [], "certificate": [], "utility": []}
     for seed in (0, 1):

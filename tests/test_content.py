@@ -29,7 +29,7 @@ def faces(tmp_path_factory) -> Dataset:
         patch.setattr(synthetic_ferg, "LENGTH", 6)
         synthetic_ferg.write(folder, images=6 * 7 * 20)
         frames = ferg_reader.read(folder, 25)
-    return ferg.build(frames, split="clips", split_sizes=(60, 20, 20))
+    return ferg.build(frames, "clips", ferg.Options(split_sizes=(60, 20, 20)))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from anonrep.data.dataset import Dataset
-from anonrep.data.pendigits import build
+from anonrep.data.pendigits import Options, build
 from anonrep.data.synthetic.pendigits import synthetic_pendigits
 from anonrep.data.unipen import parse_unipen
 from anonrep.evaluation.attackers import AttackBudget
@@ -35,7 +35,9 @@ def entered():
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     """Synthetic digits of thirty writers."""
-    return build(parse_unipen(synthetic_pendigits(0, 30, 40)), {"source": "synthetic"}, split_sizes=(800, 200, 200))
+    return build(
+        parse_unipen(synthetic_pendigits(0, 30, 40)), {"source": "synthetic"}, Options(split_sizes=(800, 200, 200))
+    )
 
 
 @pytest.fixture(scope="module")

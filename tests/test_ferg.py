@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from anonrep.data.image_tree import ImageTreeError
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,7 +21,6 @@ from PIL.PngImagePlugin import PngInfo
 from anonrep.data import ferg, ferg_reader
 from anonrep.data.dataset import Dataset
 from anonrep.data.ferg_reader import CHARACTERS, COUNTS, EXPRESSIONS, IMAGE_LIMIT, TABLE, Frames, read
-from anonrep.data.image_tree import ImageTreeError
 from anonrep.data.synthetic.ferg import MARK
 
 NUMBERS = (1, 7, 23, 456, 1746)  # one to four figures, as in the real data set

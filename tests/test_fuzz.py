@@ -22,7 +22,7 @@ from test_ferg import ROWS, TABLE, THREE, TOP, put, table
 from test_unipen import GOOD
 
 from anonrep.data.ferg_reader import read as read_ferg
-from anonrep.data.image_tree import ImageTreeError
+from anonrep.data.image_files import ImageTreeError
 from anonrep.data.pendigits import attributes, render
 from anonrep.data.unipen import TABLET, UnipenError, parse_unipen
 

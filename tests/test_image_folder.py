@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from anonrep.data.folder_reader import read
+from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
+from anonrep.data.image_tree import ImageTreeError
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,10 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from anonrep.data import folder_reader, image_reader
 from anonrep.data.dataset import Dataset
-from anonrep.data.folder_reader import read
 from anonrep.data.image_folder import load_folder, split_people
-from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
-from anonrep.data.image_tree import ImageTreeError
 
 SHAPE = (10, 12)
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anonrep.data.image_folder import read
-from anonrep.data.image_folder import load_folder
+from anonrep.data.image_folder import load_folder, read
 from anonrep.release import own_images
 from anonrep.release.anonymiser import load
 from anonrep.release.own_images import before_and_after, check, demonstration, preflight, train

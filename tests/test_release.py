@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 from test_code_encoder import fresh
 
 from anonrep.data.codebook import Codebook
-from anonrep.data.image_folder import read
-from anonrep.data.image_folder import load_folder
 from anonrep.data.image_files import ImageTreeError
+from anonrep.data.image_folder import load_folder, read
 from anonrep.methods.code_encoder import make_codebook, save_encoder
 from anonrep.networks import Autoencoder, Players
 from anonrep.release import folder as module

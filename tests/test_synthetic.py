@@ -11,8 +11,8 @@ from sklearn.svm import SVC
 from anonrep.data import ferg
 from anonrep.data.ferg_reader import CHARACTERS, RECORDED, TABLE
 from anonrep.data.ferg_reader import EXPRESSIONS as READ
-from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
-from anonrep.data.pendigits import build
+from anonrep.data.image_files import SYNTHETIC, resized, to_grey
+from anonrep.data.pendigits import Options, build
 from anonrep.data.synthetic import ferg as faces
 from anonrep.data.synthetic.faces.acting import EXPRESSIONS, MUSCLES
 from anonrep.data.synthetic.faces.cast import CAST, NOBODY
@@ -56,7 +56,7 @@ def test_the_seed_decides_and_a_writer_does_not_depend_on_how_many_there_are(str
 def test_digits_are_easy_and_writers_are_neither_hidden_nor_obvious():
     """A tenth of the size of the real file leaves an attacker less to learn from, hence the wide bounds."""
     digits = parse_unipen(synthetic_pendigits(0, writers=10, digits_per_writer=120))
-    dataset = build(digits, {"source": "synthetic"}, split_sizes=(9, 1, 2))
+    dataset = build(digits, {"source": "synthetic"}, Options(split_sizes=(9, 1, 2)))
     train, test = dataset.subset("train"), dataset.subset("test")
     pixels = [part.images.reshape(len(part), -1) / 255 for part in (train, test)]
     score = {
