@@ -178,7 +178,7 @@ def test_an_upright_line_is_a_centred_column_with_round_ends():
     (large,) = render([UPRIGHT], size=128)
     widths = (large > 127).sum(1)
     first = np.flatnonzero(widths)[0]
-    assert widths[first] < widths[first + 2] < widths[64] == 11  # 1.8 pixels of 20
+    assert widths[first] < widths[first + 2] < widths[64] == 12  # 1.8 pixels of 20
     assert ((large > 0) & (large < 255)).any()
 
 
