@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from anonrep.data.image_folder import Pictures, read
 from anonrep.data.image_files import SYNTHETIC, by
+from anonrep.data.image_folder import Pictures, read
 from anonrep.release.anonymiser import Anonymiser, audited, change, load, stem
 from anonrep.release.privacy_card import NAME, NOTHING, card
 from anonrep.release.privacy_card import write as write_card
