@@ -285,3 +285,13 @@ def test_metrics_that_are_not_there_are_named(broken):
     shutil.rmtree(broken / "reports/metrics")
     with pytest.raises(Missing, match="dvc repro"):
         readout(opened()["ferg"], "random", None, None)
+
+
+def test_a_single_target_has_a_slider_all_the_same(broken):
+    for folder in (broken / "models/releases").glob("ferg-*-target-[013]"):
+        shutil.rmtree(folder)
+    explorer = Explorer(opened()["ferg"], "target", {"substituted": "substituted"})
+    assert explorer.slider.value == 6
+    assert len(explorer.slider.options) == 7
+    explorer.slider.value = 2
+    assert "There is no such run." in text(explorer.readout.value)

@@ -15,7 +15,7 @@ from ipywidgets import HTML, Button, Dropdown, GridBox, HBox, Layout, SelectionS
 
 from anonrep.reports import elements
 from anonrep.reports.artefacts import ALL, Artefacts, Missing
-from anonrep.reports.figures import named, title_suffix
+from anonrep.reports.figures import NAMES, named, title_suffix
 from anonrep.reports.redraw import NEIGHBOURS, Redrawer, drawing
 from anonrep.reports.tables import at
 from anonrep.reports.views import Curves, before_and_after, readout, value_name
@@ -41,18 +41,23 @@ class Explorer(VBox):
         split, narrow, wrap = found.splits[0], Layout(width="200px"), Layout(flex_flow="row wrap")
         data, table = found.data(split), found.index[found.index.method.isin(list(methods.values()))]
         private, utility = data.private, data.utility
-        there = {label: method for label, method in methods.items() if method in set(table.method)}
+        shown = {label: method for label, method in methods.items() if method in set(table.method)}
         self.split = Dropdown(options=found.splits, description="split", layout=narrow)
-        self.method = Dropdown(options=there, description="method", layout=Layout(width="420px"))
+        self.method = Dropdown(options=shown, description="method", layout=Layout(width="420px"))
         self.seed = Dropdown(options=self._seeds(), description="seed", layout=narrow)
         people = [(named(private, z), z) for z in range(data.n_private)]
         values = [(named(utility, value), value) for value in found.values(split)]
         first = 0 if axis == "setting" else ALL
         self.person = Dropdown(options=[(ALL, ALL), *people], value=first, description=private, layout=narrow)
         self.value = Dropdown(options=[(ALL, ALL), *values], value=ALL, description=utility, layout=narrow)
-        stops = [(value_name(axis, value, private), value) for value in sorted(table[axis].dropna().unique())]
+        there = stops = sorted(table[axis].dropna().unique().tolist())
+        if len(there) == 1 and axis == "target":  # as at a small setting; a slider needs two stops
+            stops = [float(target) for target in range(len(NAMES[private]))]
         self.slider = SelectionSlider(
-            options=stops, description="λ" if axis == "setting" else axis, layout=Layout(width="600px")
+            options=[(value_name(axis, value, private), value) for value in stops],
+            value=there[0],
+            description="λ" if axis == "setting" else axis,
+            layout=Layout(width="600px"),
         )
         self.pictures, self.readout = HTML(), HTML(layout=Layout(width="460px"))
         # Both in one place of a grid: the marks lie over the curves, which are sent once.
