@@ -254,7 +254,10 @@ def test_the_faces_are_light_and_a_target_without_a_release_says_so(faces):
     np.testing.assert_array_equal(images[0], data.images[faces.chosen[0]])
     assert "released with target 0, aia" in faces.pictures.value
     faces.slider.value = LOST_TARGET
-    assert WHY in text(faces.readout.value)
+    for method in ("restricted", "substituted"):
+        faces.method.value = method
+        assert WHY in text(faces.readout.value)
+    assert len(pixels(faces.pictures.value)) == len(faces.chosen), "the images alone"
     faces.method.value, faces.split.value = "finite", "clips"
     assert "more than 45.0 %" in text(faces.readout.value)
     assert "21 test clips" in text(faces.readout.value)

@@ -102,13 +102,12 @@ class Explorer(VBox):
     @property
     def run(self) -> pd.Series | None:
         """The row of `Artefacts.index` that is shown, whether or not it collapsed; None where there is none."""
-        key = {
-            "split": self.split.value,
-            "method": self.method.value,
-            "seed": self.seed.value,
-            self.axis: self.slider.value,
-        }
-        return self.found.run(survived=False, **key)
+        key = {"split": self.split.value, self.axis: self.slider.value}
+        run = self.found.run(survived=False, method=self.method.value, seed=self.seed.value, **key)
+        if run is None and self.axis == "target":  # nothing is made out of a game that collapsed: show the game
+            lost = at(self.found.index, **key)
+            run = next((row for _, row in lost[lost.collapsed.notna()].iterrows()), None)
+        return run
 
     @property
     def title(self) -> str:
