@@ -62,6 +62,7 @@ def read_image(path: Path) -> None:
 READ: dict[str, Callable[[Path], object]] = {
     ".npz": read_npz,
     ".safetensors": load_weights,
+    ".py": lambda path: compile(path.read_text(encoding="utf-8"), path.name, "exec"),
     ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
     ".ipynb": lambda path: json.loads(path.read_text(encoding="utf-8"))["cells"],
     ".html": read_html,

@@ -48,7 +48,7 @@ def stages_run(log: str) -> set[str]:
 
 def stale(folder: Path, *stages: str) -> set[str]:
     """The stages, of those asked for or of all, that are not up to date by themselves; not those that wait for them."""
-    return set(json.loads(run(folder, "dvc", "status", "--quiet", "--json", *stages).splitlines()[-1]))
+    return set(json.loads(run(folder, "dvc", "status", "--json", *stages).splitlines()[-1]))
 
 
 def lock(folder: Path) -> dict:
