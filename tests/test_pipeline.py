@@ -230,7 +230,7 @@ def test_stages_that_run_again_make_the_same_bits(copy):
         "release@pendigits-stabilised-1",
         "release@pendigits-finite-1",
         "assess@pendigits-stabilised-1",
-        "release@ferg-random-target-6",
+        "release@ferg-clips-target-6",
         "results@ferg",
         "report@ferg",
     ]
@@ -251,7 +251,7 @@ def test_repro_goes_on_after_kills_with_dvcs_own_files_cut_short(copy):
     """A short form of `make drill`, with what a kill seldom leaves: half a dvc.lock, locks of numbers others have."""
     stages, files = lock(copy), drill.artefacts(copy)
     run(copy, "anonrep.pipeline.resume")
-    forget(copy, "release@pendigits-stabilised-1", "release@pendigits-finite-1", "assess@ferg-random-finite")
+    forget(copy, "release@pendigits-stabilised-1", "release@pendigits-finite-1", "assess@ferg-clips-finite")
     sign = copy / "models/releases/pendigits-stabilised-1/history.json"  # written while the stage is at work
     for way, until in ((signal.SIGKILL, sign.exists), (signal.SIGINT, lambda: True)):
         drill.kill(at_work(copy, until), way)
