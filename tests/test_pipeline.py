@@ -149,7 +149,7 @@ def test_nothing_is_stale_after_a_run_and_prose_changes_that_for_no_stage_but_nu
     code.write(copy)
     found = stale(copy)
     assert {f"start@{name}" for name in read_params(copy)["games"]} <= found
-    assert not {stage for stage in found if stage.split("@")[0] in ("data", "controls", "assess", "audit", "index")}
+    assert not {stage for stage in found if stage.split("@")[0] in ("data", "controls", "assess", "results")}
 
 
 def edit(path: Path, old: str, new: str) -> None:
