@@ -27,7 +27,7 @@ report: .venv/installed ## build the HTML reports again from the results that ar
 test: .venv/installed ## the tests, with lint among them, in at most five minutes
 	@$(PYTEST) -m "not slow"
 
-test-all: test ## and what is slow: kills, full disks, the bench, every notebook alone, a long fuzz
+test-all: test ## and what is slow: kills, full disks, the bench, a long fuzz
 	@$(PYTEST) -m slow
 	@ANONREP_FUZZ=1000 $(PYTEST) tests/test_fuzz.py
 

@@ -317,16 +317,6 @@ def test_a_stage_without_room_in_reports_fails_and_loses_nothing(copy, mount, wh
     assert stale(copy) == set()
 
 
-# By hand.
-
-
-@slow
-def test_notebooks_run_with_the_parameters_they_show(copy):
-    for path in sorted((copy / "notebooks/stages").glob("*.ipynb")):
-        run(copy, "anonrep.pipeline.notebook", "run", str(path), "--as", f"lab-{path.stem}")
-        assert (copy / f"build/runs/lab-{path.stem}.html").is_file()
-
-
 # A further data set: a module and a block of parameters.
 
 
