@@ -12,6 +12,7 @@ CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WIDTHS = (360, 1280)  # pixels: a phone's, a desk's
 A4 = 650  # pixels between the margins of a sheet
+WIDER = "[...document.querySelectorAll('.scroll')].some(one => one.scrollWidth > one.clientWidth + 1)"
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
@@ -38,6 +39,7 @@ def opened(browser: Any, path: Path, width: int) -> Iterator[Any]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(path.as_uri())
     assert fits(page, width), f"{path.name} scrolls sideways at {width} pixels"
+    assert width < max(WIDTHS) or not page.evaluate(WIDER), "something is wider than its column"
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), "an image did not load"
     yield page
     page.close()

@@ -97,7 +97,7 @@ def readout(found: Artefacts, split: str, run: pd.Series | None, collapsed: str 
             name, mark = MARKS.get(field, ("", ""))
             swatch = elements.coloured(mark, fig2.CURVES[name][0]) if mark else ""
             rows.append((label, [*cells, swatch]))
-    return elements.table(rows) + elements.note(words.explored(found.results, after, split, collapsed))
+    return elements.table(rows, gap=8) + elements.note(words.explored(found.results, after, split, collapsed))
 
 
 def _value(numbers: Mapping | None, field: str) -> str:
