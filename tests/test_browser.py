@@ -9,7 +9,7 @@ FAULTS = {
     "breaks": "<script>throw new Error('broken')</script>",
     "says something": "<script>console.error('broken')</script>",
     "is too wide": '<div style="width: 3000px">wide</div>',
-    "is wider than its column": '<div class="scroll" style="width: 9px; overflow: auto"><p style="width: 99px">wide</div>',
+    "is wider than its column": '<div class="scroll" style="width: 9px; overflow: auto"><p style="width: 99px">x</div>',
     "knows no dark": "",
 }
 
