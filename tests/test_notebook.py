@@ -292,6 +292,6 @@ def test_in_a_browser_no_request_no_error_no_sideways_scroll(executed, tmp_path)
     to_html(executed, tmp_path / "page.html")
     with chromium() as browser:
         for width in WIDTHS:
-            with opened(browser, tmp_path / "page.html", width) as page:
+            with opened(browser, tmp_path / "page.html", width, columns=False) as page:
                 page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
                 assert fits(page, width)
