@@ -15,7 +15,7 @@ from mounts import can_mount, contents, run_full, run_read_only, seen
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from anonrep.pipeline.notebook import cleaned
-from anonrep.pipeline.parameters import ParameterError, declared, parse, resolve
+from anonrep.pipeline.parameters import ParameterError, declared, parse, read_notebook, resolve
 from anonrep.reports import elements
 from anonrep.reports.page import formula, to_html
 from anonrep.reports.tables import provenance_table
@@ -197,9 +197,9 @@ def saved_by_lab(text: str) -> str:
 
 def test_clean_copies_do_not_notice_lab():
     text = nbformat.writes(TOY)
-    once = cleaned(text)
-    assert cleaned(once) == once
-    assert cleaned(saved_by_lab(text)) == once
+    once = cleaned(json.loads(text))
+    assert cleaned(json.loads(once)) == once
+    assert cleaned(json.loads(saved_by_lab(text))) == once
     nbformat.validate(json.loads(once))
     assert [cell["id"] for cell in json.loads(once)["cells"]] == [cell.id for cell in TOY.cells]
     assert declared(json.loads(once)) == {"lam": 0.5, "name": "toy", "more": {}, "fail": False}
@@ -211,7 +211,7 @@ def test_clean_command_writes_copies_and_refuses_outputs(tmp_path):
     command = [sys.executable, "-m", "anonrep.pipeline.notebook", "clean", str(source)]
     assert subprocess.run([*command, "--check"], capture_output=True).returncode == 1
     subprocess.run([*command, "--to", str(tmp_path / "copies")], check=True)
-    assert (tmp_path / "copies/toy.ipynb").read_text() == cleaned(source.read_text())
+    assert (tmp_path / "copies/toy.ipynb").read_text() == cleaned(read_notebook(source))
     subprocess.run([*command, "--to", str(tmp_path)], check=True)
     assert subprocess.run([*command, "--check"]).returncode == 0
 
@@ -295,3 +295,43 @@ def test_in_a_browser_no_request_no_error_no_sideways_scroll(executed, tmp_path)
             with opened(browser, tmp_path / "page.html", width, columns=False) as page:
                 page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
                 assert fits(page, width)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda text: "", "is no notebook: it is empty"),
+        (lambda text: text[:100], "is no notebook: "),
+        (lambda text: f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n", "holds a merge conflict"),
+        (lambda text: text.replace('"nbformat": 4', '"nbformat": 3'), "is nbformat 3; expected"),
+        (lambda text: "[1, 2]", "is other JSON; expected"),
+    ],
+)
+def test_a_damaged_notebook_is_named(project, damage, says):
+    path = project / "toy.ipynb"
+    path.write_text(damage(nbformat.writes(TOY)))
+    with pytest.raises(ValueError, match=re.escape(f"{path} {says}")):
+        read_notebook(path)
+    done = run(project)
+    assert done.returncode == 1
+    assert f"toy.ipynb {says}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path):
+    (tmp_path / "toy.ipynb").write_text(nbformat.writes(TOY), encoding="utf-8-sig")
+    assert declared(read_notebook(tmp_path / "toy.ipynb"))["name"] == "toy"
+
+
+def test_a_stage_runs_in_this_interpreters_kernel_and_says_it_on_any_terminal(project, monkeypatch):
+    """Another kernel named python3 is passed over, and a terminal that knows no lambda shows the traceback."""
+    folder = project / "jupyter/kernels/python3"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps({"argv": ["false"], "display_name": "x", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(project / "jupyter"))
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    notebook = new_notebook(cells=[new_code_cell("print('λ'); raise ValueError('λ is 3')")])
+    nbformat.write(notebook, project / "toy.ipynb")
+    done = run(project)
+    assert "\\u03bb is 3" in done.stderr
+    assert "toy.ipynb" not in done.stderr.splitlines()[0]

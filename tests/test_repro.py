@@ -1,6 +1,7 @@
 """Stages side by side: each after all that it reads, never more than asked for, and none after a failure."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -231,3 +232,14 @@ def test_who_is_stopped_goes_even_when_nobody_reads_what_it_says():
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
     process.stderr.close()
     assert process.wait(60) == -signal.SIGINT
+
+
+def test_an_unpacked_archive_without_git_runs(tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(repro.root() / ".dvc/config", tmp_path / ".dvc/config")
+    (tmp_path / "dvc.yaml").write_text("stages: {code: {cmd: echo made > out, outs: [out]}}")
+    (tmp_path / "params.yaml").write_text("")
+    command = [sys.executable, "-m", "anonrep.pipeline.repro"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out").read_text() == "made\n"

@@ -49,6 +49,15 @@ def test_places_are_tried_in_order_and_a_forced_one_alone(root, places):
         assert find("synthetic", root) is None
 
 
+def test_in_a_temporary_copy_of_dvc_the_owners_files_are_found(root, places):
+    """`dvc exp run --temp` copies tracked files, and so not what somebody put into data/raw."""
+    copy = root / ".dvc/tmp/exps/standalone/tmp1"
+    (copy / "data/raw/some").mkdir(parents=True)
+    assert find("raw", copy).samefile(places["raw"])
+    (copy / "data/raw/some/own.txt").write_text("data")
+    assert find("auto", copy).samefile(copy / "data/raw/some/own.txt")
+
+
 def test_without_the_variable_the_shared_folder_is_beside_the_project(root, monkeypatch):
     monkeypatch.delenv("ANONREP_DATA")
     path = root / ".." / "shared" / "data" / "some" / "file.txt"

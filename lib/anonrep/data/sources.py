@@ -21,7 +21,8 @@ def raw_path(
 ) -> Path | None:
     """The raw file or folder of data set `name`, found in this order or where `source` says; None: draw it.
 
-    source    "raw": data/raw/<name> under `root`, where the user puts files and nothing here writes
+    source    "raw": data/raw/<name> under `root`, where the user puts files and nothing here writes. `dvc exp run
+              --temp` and `--queue` copy tracked files alone, so the owner of such a copy is looked at as well
               "shared": <name>/ in the folder that ANONREP_DATA names (unset: ../shared/data beside `root`)
               "download": the public archive, kept in build/downloads
               "synthetic": nowhere
@@ -33,9 +34,12 @@ def raw_path(
 
     Raises FileNotFoundError where a forced source has nothing, and ConnectionError where a forced download fails.
     """
-    root = Path(root)
-    shared = Path(os.environ.get("ANONREP_DATA") or root / ".." / "shared" / "data")
-    for word, folder in (("raw", root / "data" / "raw" / name), ("shared", shared / name)):
+    root = Path(root).resolve()
+    owner = next((folder.parent for folder in root.parents if folder.name == ".dvc"), root)  # of DVC's temporary copy
+    shared = Path(os.environ.get("ANONREP_DATA") or owner / ".." / "shared" / "data")
+    raw = root / "data" / "raw" / name
+    raw = raw if look(raw) else owner / "data" / "raw" / name
+    for word, folder in (("raw", raw), ("shared", shared / name)):
         if source in ("auto", word) and (path := look(folder)):
             return path
         if source == word:

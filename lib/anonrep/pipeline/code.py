@@ -11,7 +11,6 @@ A stage depends on these, so that no module is forgotten, and an edit of prose m
 
 import ast
 import hashlib
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -19,7 +18,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 from anonrep.pipeline.notebook import COPIES, cleaned
-from anonrep.pipeline.parameters import cell_text
+from anonrep.pipeline.parameters import cell_text, read_notebook
 from anonrep.utils.files import write_changed
 from anonrep.utils.project import root
 
@@ -133,9 +132,9 @@ def write(folder: Path) -> None:
     """Write both folders of a project, touch only what differs, and remove what no longer belongs there."""
     library, files = Library(folder / "lib"), {}
     for path in sorted((folder / SOURCES).glob("*.ipynb")):
-        text = cleaned(path.read_text(encoding="utf-8"))
-        code = parsed(notebook_code(json.loads(text)), path)
-        files[folder / COPIES / path.name] = text
+        notebook = read_notebook(path)
+        code = parsed(notebook_code(notebook), path)
+        files[folder / COPIES / path.name] = cleaned(notebook)
         used = library.closure(library.imported(code), without=REPORTS)
         files[folder / CODE / f"{path.stem}.py"] = f"{ast.unparse(code)}\n\n{library.text(used)}"
     reports = [module for module in library.paths if f"{module}.".startswith(f"{REPORTS}.")]

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from anonrep.pipeline.parameters import FILE, cell_text, read, resolve
+from anonrep.pipeline.parameters import FILE, cell_text, read, read_notebook, resolve
 from anonrep.utils.files import CannotWrite, replacing, write_text
 from anonrep.utils.project import root
 
@@ -38,19 +38,20 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "SOURCE_DATE_EPOCH": "0",  # no dates in SVG and PNG files
     "DVC_NO_ANALYTICS": "1",
-    "JUPYTER_PREFER_ENV_PATH": "1",  # this interpreter's kernel, whatever the user's folder holds
+    "JUPYTER_PREFER_ENV_PATH": "1",  # this interpreter's kernel, whatever the user's folders hold
+    "JUPYTER_PATH": "",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a debugger's warning at each start of a kernel
     "TQDM_MININTERVAL": "10",  # seconds between two lines of a progress bar in a log
 }
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def cleaned(text: str) -> str:
+def cleaned(notebook: dict) -> str:
     """A notebook's JSON without what opening, running and saving it changes: the same bytes before and after.
 
     Kept are cell types, ids, sources, tags and attachments. A cell without an id is named by its position.
     """
-    notebook, cells = json.loads(text), []
+    cells = []
     for position, cell in enumerate(notebook["cells"]):
         metadata = {name: value for name, value in cell["metadata"].items() if name == "tags" and value}
         fresh = {"cell_type": cell["cell_type"], "id": cell.get("id", f"cell-{position}"), "metadata": metadata}
@@ -122,7 +123,7 @@ def run(options: argparse.Namespace) -> None:
     start, folder = time.monotonic(), root()
     stage = not options.notebook.endswith(".ipynb")
     source = folder / COPIES / f"{options.notebook}.ipynb" if stage else Path(options.notebook)
-    notebook = json.loads(source.read_text(encoding="utf-8"))
+    notebook = read_notebook(source)
     parameters = resolve(notebook, dict(options.p), options.scope, read(folder / FILE), complete=stage)
     executed = folder / RUNS / f"{options.job}.ipynb"
     out = options.html or executed.with_suffix(".html")
@@ -139,12 +140,12 @@ def run(options: argparse.Namespace) -> None:
 
 def clean(options: argparse.Namespace) -> None:
     """Write cleaned copies, or with --check refuse what is not clean."""
-    texts = {path: path.read_text(encoding="utf-8") for path in options.sources}
+    texts = {path: cleaned(read_notebook(path)) for path in options.sources}
     if options.to:
         for path, text in texts.items():
-            write_text(options.to / path.name, cleaned(text))
+            write_text(options.to / path.name, text)
         return
-    for path in (unclean := [path for path, text in texts.items() if cleaned(text) != text]):
+    for path in (unclean := [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]):
         print(f"{path} holds outputs or noise: python -m anonrep.pipeline.notebook clean {path} --to {path.parent}")
     sys.exit(bool(unclean))
 
@@ -169,6 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
     two.add_argument("--hide-code", action="store_true", help="a report: no inputs, no printed noise")
     two.set_defaults(do=run)
     options = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a lambda
     try:
         options.do(options)
     except (OSError, ValueError) as error:

@@ -2,6 +2,8 @@
 
 import ast
 import difflib
+import json
+import re
 import reprlib
 from collections import ChainMap
 from collections.abc import Collection, Iterator
@@ -71,6 +73,22 @@ def group(params: object, dotted: str) -> dict:
     if not isinstance(value, dict):
         raise ParameterError([f"{dotted} is {SHORT.repr(value)}; expected a group"], FILE)
     return value
+
+
+def read_notebook(path: Path) -> dict:
+    """The JSON of a notebook; ValueError says which file is none, and what it seems to be."""
+    text = path.read_text(encoding="utf-8-sig")
+    if re.search(r"^<{7} ", text, re.MULTILINE):
+        raise ValueError(f"{path} holds a merge conflict of git's: resolve it, or `git checkout --ours {path}`")
+    try:
+        notebook = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is no notebook: {'it is empty' if not text.strip() else error}") from error
+    version = notebook.get("nbformat") if isinstance(notebook, dict) else None
+    if version != 4 or not isinstance(notebook.get("cells"), list):
+        found = f"nbformat {version}" if version else "other JSON"
+        raise ValueError(f"{path} is {found}; expected a notebook of nbformat 4: `jupyter nbconvert --to notebook` it")
+    return notebook
 
 
 def cell_text(cell: dict) -> str:

@@ -173,6 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         folder = root()
         os.chdir(folder)
+        if not any((place / ".git").exists() for place in (folder, *folder.parents)):  # unpacked from an archive
+            subprocess.run([*DVC[:-1], "config", "--local", "core.no_scm", "true"], check=True, **OWN)
         repro(folder, options.jobs)
     except (OSError, ValueError, DvcException) as error:
         sys.exit(f"{parser.prog}: {error}")
