@@ -233,17 +233,17 @@ def test_the_codes_tell_the_person_for_nothing_hardly_at_a_price_and_the_shape_e
 
 
 @pytest.mark.parametrize(
-    ("wrong", "error", "message"),
+    ("wrong", "message"),
     [
-        ({"codes": 2.0}, TypeError, r"codes is 2\.0; expected a int"),
-        ({"steps": True}, TypeError, "steps is True; expected a int"),
-        ({"codes": 1}, ValueError, "codes is 1; expected at least 2$"),
-        ({"jitter": -0.1}, ValueError, r"jitter is -0\.1; expected at least 0$"),
-        ({"temperature": 0}, ValueError, "temperature is 0; expected at least 1e-06$"),
-        ({"rate": math.nan}, ValueError, "rate is nan"),
-        ({"blur": 4}, ValueError, "blur is 4; expected an odd number of pixels, 1 for no blur"),
+        ({"codes": 2.0}, r"codes is 2\.0; expected a whole number from 2$"),
+        ({"steps": True}, "steps is True; expected a whole number from 1$"),
+        ({"codes": 1}, "codes is 1; expected a whole number from 2$"),
+        ({"jitter": -0.1}, r"jitter is -0\.1; expected a number from 0$"),
+        ({"temperature": 0}, "temperature is 0; expected a number from 1e-06$"),
+        ({"rate": math.nan}, "rate is nan"),
+        ({"blur": 4}, "blur is 4; expected an odd number of pixels, 1 for no blur"),
     ],
 )
-def test_a_wrong_number_is_refused_by_name(wrong, error, message):
-    with pytest.raises(error, match=message):
+def test_a_wrong_number_is_refused_by_name(wrong, message):
+    with pytest.raises(ValueError, match=message):
         FiniteConfig(**wrong)

@@ -106,6 +106,29 @@ def test_the_autoencoders_step_lowers_what_the_classifier_knows_and_without_lamb
         assert (losses.private_loss(stepped, z) > losses.private_loss(logits_z, z)) == (lam > 0)
 
 
+@given(batches())
+def test_the_gradient_of_gradient_reversal_is_the_classifiers_own_reversed(batch):
+    logits_z, _, z, _, p_z = batch
+    logits_z.requires_grad_()
+    (own,) = torch.autograd.grad(losses.private_loss(logits_z, z), logits_z)
+    (found,) = torch.autograd.grad(losses.gradient_reversal(logits_z, z, p_z), logits_z)
+    assert torch.equal(found, -own)
+
+
+@given(batches())
+def test_the_divergence_from_the_marginal_is_least_at_chance_and_does_not_ask_who_is_right(batch):
+    logits_z, _, z, _, p_z = batch
+    of = torch.distributions.Categorical
+    divergence = torch.distributions.kl_divergence(of(logits=logits_z), of(probs=p_z)).mean()
+    found = losses.divergence_from_marginal(logits_z, z, p_z)
+    torch.testing.assert_close(found, divergence, rtol=1e-6, atol=1e-9)
+    assert -1e-9 <= found <= -p_z.min().log() + 1e-9
+    assert float(losses.divergence_from_marginal(p_z.log() + 0 * logits_z, z, p_z)) == pytest.approx(0, abs=1e-9)
+    assert found == losses.divergence_from_marginal(logits_z, (z + 1) % len(p_z), p_z)
+    nobody = torch.tensor([0.5, 0.5, 0.0])  # somebody has no image
+    assert losses.divergence_from_marginal(torch.zeros(2, 3), torch.tensor([0, 1]), nobody).isfinite()
+
+
 def test_finite_where_a_plain_softmax_overflows():
     logits, z = torch.tensor([[1e4, -1e4]]), torch.tensor([1])
     assert torch.isfinite(losses.private_loss(logits, z))

@@ -54,7 +54,7 @@ RELEASES = {
     "faces": ("finite", {"codes": [4, 3], "lam": 1, "targets": [1, NOBODY]}),
     "decoded": ("finite", {"codes": [4], "lam": 1}),
     "noise": ("baseline", {"method": "gaussian_noise", "values": [0.1, 0.5]}),
-    "reversal": ("baseline", {"method": "gradient_reversal", "values": [0.5]}),
+    "reversal": ("game", {"lam": 1, "title": "reversal", "changes": {"private_term": "reversal"}}),
     "k-means": ("baseline", {"method": "k-means", "values": [3]}),
     "substitution": ("baseline", {"method": "substitution codebook", "values": [1]}),
 }
@@ -88,9 +88,8 @@ def make(name: str, out: Path | None = None, data: Dataset = DATA) -> Path:
     """A release of RELEASES, in its place or in `out`."""
     (kind, options), out = RELEASES[name], out or paths.release_folder(name)
     make = {"game": release_by_game, "finite": release_by_codebook, "baseline": baseline_release}[kind]
-    config = {"game": GAME, "finite": FINITE, "baseline": {"batch": 30, "epochs": 1}}[kind]
-    more = {"method": "restricted"} if kind == "game" else {}
-    make(data, config=config, **more, **options, start=START, out=out, **CPU)
+    game, finite = {"config": GAME, "method": "restricted", **CPU}, {"config": FINITE, **CPU}
+    make(data, **{"game": game, "finite": finite, "baseline": {}}[kind], **options, start=START, out=out)
     return out
 
 
@@ -233,12 +232,14 @@ def test_a_perturbation_is_made_once_a_value_and_what_is_learned_for_every_seed(
     made = {name: [*load_all(paths.release_folder(name), DATA)] for name in RELEASES}
     keys = {n: [(r.key["method"], r.key["setting"], r.key["seed"], r.codes) for r in made[n]] for n in made}
     assert keys["noise"] == [("gaussian_noise", value, 0, None) for value in (0.1, 0.5)]
-    assert keys["reversal"] == [("gradient_reversal", 0.5, seed, None) for seed in SEEDS]
+    assert keys["reversal"] == [("reversal", 1, seed, None) for seed in SEEDS]
     assert keys["k-means"] == [("k-means", None, seed, 3) for seed in SEEDS]
     assert keys["substitution"] == [("substitution", None, 1, 30)]  # the target takes the place of a seed
     for one in made["noise"]:
         np.testing.assert_array_equal(one.data.images, perturb(DATA, "gaussian_noise", one.key["setting"], 0))
-    assert (made["reversal"][0].data.images != made["reversal"][1].data.images).any()
+    for name, differs in (("reversal", True), ("standard", False)):  # another private term is another game
+        pairs = zip(made[name], made["standard"], strict=True)
+        assert [(one.data.images != other.data.images).any() for one, other in pairs] == [differs] * len(SEEDS)
 
 
 # --- judging

@@ -13,7 +13,8 @@ with its reason; DEPARTURE marks where they act.
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from tqdm import tqdm
 from anonrep import losses
 from anonrep.data.dataset import Dataset
 from anonrep.networks import Players
+from anonrep.utils.checks import check_fields
 from anonrep.utils.images import blur, pixel_std, to_bytes, to_float
 from anonrep.utils.precision import fast, mixed_precision
 from anonrep.utils.seeds import torch_generator
@@ -34,7 +36,7 @@ DEPARTURES = ("kl", "freeze_decoder", "pixel_anchor", "anchor_blur", "r1", "warm
 
 @dataclass(frozen=True)
 class GameConfig:
-    """Every number of the game. The second block holds the departures from the paper, each off by default."""
+    """Every number of the game; then the departures from the paper, off by default; then what is compared with it."""
 
     hidden: int = 128  # units of the hidden layer
     channels: int = 32  # of the autoencoder's outer convolution; the inner one has twice as many
@@ -57,15 +59,11 @@ class GameConfig:
     clip: float = 0.0  # largest gradient norm of the autoencoder: no single batch throws it off
     adam_eps: float = 1e-8  # Adam's eps for the autoencoder: larger makes small steps where both losses are flat
 
+    private_term: Literal["surrogate", "reversal", "kl"] = "surrogate"  # eq. 11; or its rivals (losses.PRIVATE_TERMS)
+    printed_sign: bool = False  # eq. 12's GAN with the sign it is printed with: the autoencoder helps the discriminator
+
     def __post_init__(self) -> None:
-        limits = {"hidden": (1, math.inf), "batch": (2, math.inf), "ema": (0, 0.9999)}
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise TypeError(f"{field.name} is {value!r}; expected a {kind.__name__}")
-            least, most = limits.get(field.name, (0, math.inf))
-            if not least <= value <= most:
-                raise ValueError(f"{field.name} is {value}; expected {least} to {most}")
+        check_fields(self, hidden=(1,), channels=(1,), adversary_channels=(1,), batch=(2,), ema=(0, 0.9999))
         if self.anchor_blur % 2 == 0:
             raise ValueError(f"anchor_blur is {self.anchor_blur}; expected an odd number of pixels, 1 for no blur")
 
@@ -180,15 +178,15 @@ def update(
         row["private_accuracy"] = private_step(private_classifier, optimisers.private_classifier, seen, z)
 
     # The autoencoder, eq. 12, against adversaries that have just moved. Its own x_hat is still current.
-    fool, mse = losses.fool_loss(fast(discriminator, x_hat)), (x_hat - x).square().mean()
-    row |= {"fool": fool, "mse": mse}
-    loss = fool
+    logits_y = fast(discriminator, x_hat)
+    row |= {"fool": losses.fool_loss(logits_y), "mse": (x_hat - x).square().mean()}
+    loss = losses.discriminator_loss(logits_y, torch.zeros_like(logits_y)) if config.printed_sign else row["fool"]
     if config.pixel_anchor:  # DEPARTURE: the image stays the same image
         loss = loss + config.pixel_anchor * blur(x_hat - anchor, config.anchor_blur).square().mean()
     if lam is not None:
         logits_z = fast(private_classifier, x_hat)
         row |= {"private": losses.private_loss(logits_z, z), "objective": losses.objective_loss(logits_z, p_z)}
-        loss = losses.autoencoder_loss(loss, losses.mutual_information_surrogate(logits_z, z, p_z), lam)
+        loss = losses.autoencoder_loss(loss, losses.PRIVATE_TERMS[config.private_term](logits_z, z, p_z), lam)
     weights = moving(autoencoder, config)
     optimisers.autoencoder.zero_grad()
     loss.backward(inputs=weights)  # no gradient is left in the adversaries' weights
@@ -268,11 +266,17 @@ def play(
 
 
 def prepare(
-    players: Players, train: Dataset, config: GameConfig, seed: int, device: torch.device | str = "cpu"
+    players: Players,
+    train: Dataset,
+    config: GameConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    watch: np.ndarray | None = None,
 ) -> Outcome:
-    """Phases (i) and (ii), which do not know lambda, and the warm-up: the start of every lambda's phase (iii)."""
+    """Phases (i) and (ii), which do not know lambda, and the warm-up: where phase (iii) begins. `watch`: see `play`."""
     history = pretrain_autoencoder(players.autoencoder, to_bytes(train.images, device), config, seed)
-    outcome = play(players, train, lam=None, epochs=config.fidelity_epochs, config=config, seed=seed, device=device)
+    options = {"config": config, "seed": seed, "device": device, "watch": watch}
+    outcome = play(players, train, lam=None, epochs=config.fidelity_epochs, **options)
     players.autoencoder = outcome.autoencoder
     outcome.history = history + outcome.history
     if not outcome.collapsed:
@@ -306,13 +310,10 @@ def collapse(history: list[dict], raw_std: float, patience: int = 3, final: bool
     when = f"collapsed in epoch {last['epoch']} of the {last['phase']} phase"
     if not all(math.isfinite(value) for key, value in last.items() if key != "phase"):
         return f"{when}: a loss is no longer finite"
-    if len(recent) == patience and all(row["pixel_std"] < raw_std / 10 for row in recent):
-        return (
-            f"{when}: for {patience} epochs the output was all but constant "
-            f"(pixel standard deviation {last['pixel_std']:.4f}, real images {raw_std:.4f})"
-        )
-    if final and last["pixel_std"] < raw_std / 10:
-        return f"{when}, its last: the output is all but constant (pixel standard deviation {last['pixel_std']:.4f})"
+    constant = [row["pixel_std"] < raw_std / 10 for row in recent]
+    if constant[-1] and (final or (all(constant) and len(constant) == patience)):
+        stds = f"pixel standard deviation {last['pixel_std']:.4f}, real images {raw_std:.4f}"
+        return f"{when}{', its last' * final}: the output is all but constant ({stds})"
     if len(recent) == patience and all(row.get("discriminator", math.inf) < 0.01 for row in recent):
         return f"{when}: for {patience} epochs the discriminator won (its loss is {last['discriminator']:.4f} nats)"
     return None

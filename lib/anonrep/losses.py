@@ -72,16 +72,43 @@ def mutual_information_surrogate(logits_z: Tensor, z: Tensor, p_z: Tensor) -> Te
     return (objective_loss(logits_z, p_z) - private_loss(logits_z, z)).abs()
 
 
-def autoencoder_loss(fidelity: Tensor, surrogate: Tensor, lam: float) -> Tensor:
+def gradient_reversal(logits_z: Tensor, z: Tensor, p_z: Tensor) -> Tensor:
+    r"""The private classifier's log-likelihood: the gradient of its own loss arrives reversed at the autoencoder.
+
+    .. math:: -L = \frac1n \sum_i \log q(z_i \mid \hat x_i)
+
+    Ganin and Lempitsky (2015), eq. 1, the paper's reference [9], in the place of eq. 11. Their layer turns the sign
+    around within one joint step; here the players step in turn. `logits_z`: (B, |Z|), `z`: integers (B,); `p_z` is not
+    used. Nats, mean over B. At chance -H(Z); at perfect prediction 0; without bound below where the classifier is sure
+    and wrong. The autoencoder minimises it.
+    """
+    return -private_loss(logits_z, z)
+
+
+def divergence_from_marginal(logits_z: Tensor, z: Tensor, p_z: Tensor) -> Tensor:
+    r"""Divergence of the private classifier's posterior from the marginal, image by image.
+
+    .. math:: \frac1n \sum_i \sum_k q(k \mid \hat x_i) \log \frac{q(k \mid \hat x_i)}{\hat p_Z(k)}
+
+    Roy and Boddeti (2019) with the marginal for their uniform distribution, in the place of eq. 11. (The other
+    direction is L_obj of eq. 9 less H(Z).) `logits_z`: (B, |Z|), `p_z`: (|Z|,); `z` is not used: sure and wrong is no
+    better than sure and right. Nats, mean over B. At chance 0, its minimum; at sure prediction -log p_z of what is
+    predicted. The autoencoder minimises it.
+    """
+    log_q = F.log_softmax(logits_z, dim=1)
+    return (log_q.exp() * (log_q - p_z.clamp_min(1e-12).log())).sum(1).mean()
+
+
+def autoencoder_loss(fidelity: Tensor, private_term: Tensor, lam: float) -> Tensor:
     r"""Loss of the autoencoder, which wants to pass for real and to leave the private classifier guessing.
 
     .. math:: L_\lambda = -\frac1n \sum_i \log q(1 \mid \hat x_i) + \lambda \left| L_{obj} - L \right|
 
-    Eq. 12 of the paper. `fidelity`: `fool_loss`, with whatever a variant adds to it; `surrogate`:
-    `mutual_information_surrogate`; scalars, `lam` >= 0. Nats, means over B. With both adversaries at chance log 2; at
-    perfect prediction by either without bound. The autoencoder minimises it.
+    Eq. 12 of the paper. `fidelity`: `fool_loss`, with whatever a variant adds to it; `private_term`: one of
+    PRIVATE_TERMS, the paper's `mutual_information_surrogate`; scalars, `lam` >= 0. Nats, means over B. With both
+    adversaries at chance log 2; at perfect prediction by either without bound. The autoencoder minimises it.
     """
-    return fidelity + lam * surrogate
+    return fidelity + lam * private_term
 
 
 def mutual_information(joint: Tensor) -> Tensor:
@@ -106,3 +133,10 @@ def entropy(p: Tensor) -> Tensor:
     (all the same). A zero adds nothing, and the slope there is finite.
     """
     return -(p * p.clamp_min(1e-12).log()).sum()
+
+
+PRIVATE_TERMS = {
+    "surrogate": mutual_information_surrogate,
+    "reversal": gradient_reversal,
+    "kl": divergence_from_marginal,
+}

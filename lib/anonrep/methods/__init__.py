@@ -1,1 +1,1 @@
-"""Releases beside the game: the finite release, codebooks, perturbations, other adversaries."""
+"""Releases beside the game: the finite release, codebooks, perturbations."""

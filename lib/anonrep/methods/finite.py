@@ -17,7 +17,7 @@ code_usage    log K - H(K): a code that no image has keeps nothing.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from anonrep.losses import entropy, mutual_information
 from anonrep.methods.augmentations import View, training_views
 from anonrep.methods.code_encoder import CodeEncoder
 from anonrep.networks import Autoencoder
+from anonrep.utils.checks import check_fields
 from anonrep.utils.precision import fast
 from anonrep.utils.seeds import seeded_initialisation, torch_generator
 
@@ -51,13 +52,9 @@ class FiniteConfig:
     copies: int = 10  # moved copies of each image to draw from
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise TypeError(f"{field.name} is {value!r}; expected a {kind.__name__}")
-            least = {"codes": 2, "batch": 2, "jitter": 0}.get(field.name, 1 if kind is int else 1e-6)
-            if not least <= value < math.inf:
-                raise ValueError(f"{field.name} is {value}; expected at least {least:g}")
+        ones = dict.fromkeys(("units", "steps", "restarts", "neighbours", "blur", "copies"), (1,))
+        tiny = dict.fromkeys(("rate", "temperature"), (1e-6,))
+        check_fields(self, codes=(2,), batch=(2,), **ones, **tiny)
         if self.blur % 2 == 0:
             raise ValueError(f"blur is {self.blur}; expected an odd number of pixels, 1 for no blur")
 

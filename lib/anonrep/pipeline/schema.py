@@ -14,7 +14,6 @@ from anonrep.data import builders
 from anonrep.evaluation.attackers import AttackBudget, suite
 from anonrep.game import GameConfig
 from anonrep.methods import perturbations
-from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig
 from anonrep.methods.finite import FiniteConfig
 from anonrep.pipeline.checks import Group, dotted, named, of, refuse, rule, tried, unknown, wrong
 from anonrep.pipeline.parameters import FILE, ParameterError, one_of, read
@@ -39,7 +38,7 @@ SOME = Field(min_length=1)
 EACH_ONCE = rule(lambda values: all(value not in values[:i] for i, value in enumerate(values)), "each value once")
 RISING = rule(lambda values: values == sorted(values), "the smallest first")
 BASELINES = {  # what the values of each are
-    **dict.fromkeys([*perturbations.METHODS, *OBJECTIVES], Lam),
+    **dict.fromkeys(perturbations.METHODS, Lam),
     **dict.fromkeys(["pixelate", "k_same", "k-means", "medoids"], Positive),
     **dict.fromkeys(["without_identity", "substitution", "substitution codebook"], Whole),
     "leace": None,
@@ -121,7 +120,7 @@ class Finite(Group):
 class Methods(Group):
     game: Group = None
     finite: Finite = None
-    baseline: of(AdversaryConfig, "batch", "rate", "adversary_rate") = None  # which its notebook leaves as they are
+    baseline: Group = None
 
 
 class DataSet(Group):

@@ -41,8 +41,10 @@ OURS = {  # our methods: a line joins the lambdas of a method; colours of Okabe 
     "finite": {"color": COLOURS["certified"], "marker": "D"},
 }
 BASELINES = {  # other ways to hide the person
-    "gradient_reversal": {"color": "#cc79a7", "marker": "v"},
-    "maximum_entropy": {"color": "#cc79a7", "marker": "^"},
+    "stabilised-reversal": {"color": "#cc79a7", "marker": "v"},
+    "stabilised-kl": {"color": "#cc79a7", "marker": "^"},
+    "faithful-reversal": {"color": "#999999", "marker": "v"},
+    "faithful-kl": {"color": "#999999", "marker": "^"},
     "gaussian_noise": {"color": COLOURS["utility"], "marker": "P"},
     "gaussian_blur": {"color": COLOURS["utility"], "marker": "X"},
     "pixelate": {"color": COLOURS["utility"], "marker": "p"},
@@ -67,8 +69,11 @@ PAPER = {  # Table 1 of the paper, on FERG-DB: target to identity and expression
     5: (0.3162, 0.7295),
 }
 WORDS = {
-    "gradient_reversal": "gradient reversal",
-    "maximum_entropy": "maximum entropy",
+    "stabilised-reversal": "stabilised, gradient reversal",
+    "stabilised-kl": "stabilised, divergence",
+    "faithful-reversal": "faithful, gradient reversal",
+    "faithful-kl": "faithful, divergence",
+    "faithful-printed-sign": "faithful, printed sign",
     "gaussian_noise": "Gaussian noise",
     "gaussian_blur": "Gaussian blur",
     "pixelate": "pixelation",
@@ -76,7 +81,8 @@ WORDS = {
     "leace": "LEACE",
     "k_same": "k-same",
 }
-LAMBDA = ("faithful", "stabilised", "finite", "gradient_reversal", "maximum_entropy")  # methods whose setting is lambda
+RIVALS = tuple(name for name in WORDS if name.startswith(("faithful-", "stabilised-")))  # other terms in the same games
+LAMBDA = (*OURS, *RIVALS)  # methods whose setting is lambda
 
 
 def source_name(source: str) -> str:

@@ -1,24 +1,22 @@
 """Other ways to hide the person as a stage: one method at each of its values.
 
-Three kinds: a perturbation of the images (`methods.perturbations`), another game on the same players
-(`methods.adversaries`, whose values are lambdas), and a codebook that knows no privacy (CODEBOOKS).
+Two kinds: a perturbation of the images (`methods.perturbations`) and a codebook that knows no privacy (CODEBOOKS).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
-from anonrep.game import encode, reconstruct
-from anonrep.methods.adversaries import OBJECTIVES, AdversaryConfig, play_against
+from anonrep.game import encode
 from anonrep.methods.codebooks import kmeans_codes, medoids, substitution_codebook
 from anonrep.methods.perturbations import perturb
 from anonrep.networks import Autoencoder
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.finite import decoded
-from anonrep.stages.releases import pick_device, row, save_index
+from anonrep.stages.releases import row, save_index
 from anonrep.utils.files import read_json
 
 Hidden = tuple[Autoencoder, np.ndarray]  # an autoencoder of phases (i) and (ii), and its hidden layer for every image
@@ -38,48 +36,33 @@ CODEBOOKS = {  # of a number of codes; `substitution codebook` of a person, whos
 
 
 def baseline_release(
-    data: Dataset,
-    method: str,
-    values: Sequence[float | None],
-    config: Mapping,
-    *,
-    start: str | Path,
-    out: str | Path,
-    device: str = "auto",
+    data: Dataset, method: str, values: Sequence[float | None], *, start: str | Path, out: str | Path
 ) -> None:
     """One method at every value, written to the folder `out`.
 
-    A perturbation and substitution do not depend on an autoencoder and are made once, with the first seed prepared in
-    `start`; a game, whose numbers are `config`, and the other codebooks for every seed.
+    Perturbations and substitution do not depend on an autoencoder and are made once, with the first seed prepared in
+    `start`; the other codebooks for every seed.
     """
-    start, out, device, releases = Path(start), Path(out), pick_device(device), []
+    start, out, releases = Path(start), Path(out), []
     runs = read_json(start / "runs.json")
-    once = method not in OBJECTIVES and method not in ("k-means", "medoids")
+    once = method not in ("k-means", "medoids")
     for value in values:
         for run in runs[:1] if once else runs:
             seed, collapsed = run["seed"], None if once else run["collapsed"]
             name = f"{'only' if value is None else f'{value:g}'}-{seed}.npz"
             how = {"method": method, "setting": value, "seed": seed}
-            if method in CODEBOOKS:
-                codes, seed = (None, value) if method == "substitution codebook" else (value, seed)
-                if not collapsed:
-                    book = CODEBOOKS[method](data, lambda seed=seed: _hidden(data, start, seed), value, seed)
-                    book.save(out / name, data.provenance | how)
-                    codes = codes or len(book)
-                flags = {"attacked": False, "certified": True}
-                title = method.removesuffix(" codebook")
-                releases.append(row(title, None, seed, name, codes=codes, collapsed=collapsed, **flags))
+            if method not in CODEBOOKS:
+                data.released(perturb(data, method, value, seed), **how).save(out / name)
+                releases.append(row(method, value, seed, name))
                 continue
-            if method not in OBJECTIVES:
-                images = perturb(data, method, value, seed)
-            elif not collapsed:
-                players = load_players(start / f"seed-{seed}", device)
-                numbers = AdversaryConfig(**config)
-                outcome = play_against(players, data.subset("train"), method, value, numbers, seed, device)
-                images, collapsed = reconstruct(outcome.autoencoder, data.images, device), outcome.collapsed
-            releases.append(row(method, value, seed, name, collapsed=collapsed))
+            codes, seed = (None, value) if method == "substitution codebook" else (value, seed)
             if not collapsed:
-                data.released(images, **how).save(out / name)
+                book = CODEBOOKS[method](data, lambda seed=seed: _hidden(data, start, seed), value, seed)
+                book.save(out / name, data.provenance | how)
+                codes = codes or len(book)
+            flags = {"attacked": False, "certified": True}
+            title = method.removesuffix(" codebook")
+            releases.append(row(title, None, seed, name, codes=codes, collapsed=collapsed, **flags))
     save_index(out, releases)
 
 

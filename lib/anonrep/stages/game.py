@@ -1,10 +1,10 @@
 """The game as stages: phases (i) and (ii) of every seed, and a release by phase (iii).
 
-The folder of phases (i) and (ii) holds `seed-N.safetensors` with `seed-N.json`, `history.json` (a row an epoch) and
-`runs.json` (a row a seed; `collapsed` is a message or null). A release's folder holds the same and, for each seed, the
-released images `seed-N.npz` and the watched images through the epochs, `snapshots-N.npz`; where a target is shown also
-two codebooks of the target's training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the
-nearest to each raw image.
+The folder of phases (i) and (ii) holds `seed-N.safetensors` with `seed-N.json`, `history.json` (a row an epoch),
+`runs.json` (a row a seed; `collapsed` is a message or null) and for each seed `snapshots-N.npz`: the images of
+`watched` at the end of phase (i) and after each epoch of phase (ii). A release's folder holds the same of phase (iii)
+and, for each seed, the released images `seed-N.npz`; where a target is shown also two codebooks of the target's
+training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the nearest to each raw image.
 """
 
 import math
@@ -26,7 +26,11 @@ from anonrep.stages.checkpoints import load_players, save_players
 from anonrep.stages.releases import pick_device, row, save_index
 from anonrep.utils.files import read_json, write_arrays, write_json
 
-WATCHED = 8  # test images that are followed through the epochs, after one training and one validation image
+
+def watched(data: Dataset) -> np.ndarray:
+    """The images that are followed through the epochs: one for training, one for validation, and eight test images."""
+    parts = ("train", 1), ("validation", 1), ("test", 8)
+    return np.concatenate([data.subset(part).images[:n] for part, n in parts])
 
 
 def json_safe(values: Mapping) -> dict:
@@ -41,7 +45,7 @@ def prepare_seeds(
 ) -> None:
     """Phases (i) and (ii) for every seed, written to the folder `out`. `config`: fields of `GameConfig`."""
     out, device, config = Path(out), pick_device(device), GameConfig(**config)
-    history, runs = [], []
+    history, runs, watch = [], [], watched(data)
     for seed in seeds:
         architecture = {
             "height": data.images.shape[1],
@@ -53,8 +57,9 @@ def prepare_seeds(
             "variational": config.kl > 0,
         }
         players = Players.build(**architecture, seed=seed).to(torch.device(device))
-        outcome = prepare(players, data.subset("train"), config, seed, device)
+        outcome = prepare(players, data.subset("train"), config, seed, device, watch)
         save_players(out / f"seed-{seed}", players, architecture, game=asdict(config), provenance=data.provenance)
+        write_arrays(out / f"snapshots-{seed}.npz", data.provenance | {"seed": seed}, snapshots=outcome.snapshots)
         history += [{"seed": seed, **json_safe(values)} for values in outcome.history]
         runs.append({"seed": seed, "collapsed": outcome.collapsed})
     write_json(out / "history.json", history)
@@ -92,8 +97,6 @@ def release_by_game(
         both = with_artificial(data)
         templates = both.images[(both.split == 0) & (both.z == target)]
         anchor = templates[matches(both, content(both, both.attributes["clip"]), target)[: len(train)]]
-    first = train.images[:1], data.subset("validation").images[:1]
-    watched = np.concatenate([*first, data.subset("test").images[:WATCHED]])
     history, releases = [], []
     for run in read_json(start / "runs.json"):
         seed, collapsed = run["seed"], run["collapsed"]
@@ -101,7 +104,7 @@ def release_by_game(
         if not collapsed:
             players = load_players(start / f"seed-{seed}", device)
             options = {"epochs": config.private_epochs, "config": config, "seed": seed, "device": device}
-            outcome = play(players, train, lam=lam, watch=watched, real=templates, anchor=anchor, **options)
+            outcome = play(players, train, lam=lam, watch=watched(data), real=templates, anchor=anchor, **options)
             players.autoencoder, collapsed = outcome.autoencoder, outcome.collapsed
             how["collapsed"] = collapsed
             architecture = read_json(start / f"seed-{seed}.json")["architecture"]
