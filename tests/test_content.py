@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from anonrep.data import ferg, ferg_reader
 from anonrep.data.dataset import Dataset
 from anonrep.data.synthetic import ferg as synthetic_ferg
-from anonrep.methods.content import by_person, content, content_views, edges, matches, nearest_codewords
+from anonrep.methods.content import by_person, content, content_views, edges, matches, nearest_codewords, similar_runs
 
 SEEDS = st.integers(0, 2**31 - 1)
 HOW = {"copies": 2, "strength": 0.08, "neighbours": 3}
@@ -122,6 +122,40 @@ def test_what_is_known_of_images_that_are_not_for_training_decides_nothing(faces
     assert not np.allclose(moved[other], found[other])  # the control: images decide where they are themselves
     clips = np.where(other, clips, faces.attributes["clip"] // 2)
     assert not np.allclose(content(faces, clips), found)  # and training clips everything
+
+
+# --- runs without clip numbers
+
+
+def same_run(numbers: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Which pairs of different images of one person are in one run: bool (pairs,)."""
+    first, second = np.triu_indices(len(z), 1)
+    alike = z[first] == z[second]
+    return (numbers[first] == numbers[second])[alike]
+
+
+def test_runs_by_similarity_are_mostly_pieces_of_clips_and_give_content(faces, found):
+    """Of pairs in a run most are of one clip; permuted images, the control, share nothing. It costs content."""
+    train = faces.subset("train")
+    runs, clips = similar_runs(train), same_run(train.attributes["clip"], train.z)
+    assert (np.unique(runs, return_counts=True)[1] > 1).all(), "an image stands alone"
+    assert clips[same_run(runs, train.z)].mean() > 0.5 > 5 * clips.mean()
+    shuffled = replace(train, images=np.random.default_rng(0).permutation(train.images))
+    assert clips[same_run(similar_runs(shuffled), train.z)].mean() < 2 * clips.mean()
+    guess = np.bincount(faces.attributes["expression"]).max() / len(faces)
+    mine = expression_across_people(faces, content(faces, similar_runs(faces)))
+    assert 1.4 * guess < mine < expression_across_people(faces, found)
+
+
+def test_runs_by_similarity_know_images_and_people_alone(faces):
+    """Neither attributes, nor the order of the images, nor what is not for training changes who runs with whom."""
+    order, runs = np.random.default_rng(0).permutation(len(faces)), similar_runs(faces)
+    moved = similar_runs(replace(faces, attributes={}).take(order))
+    train, z = faces.split == 0, faces.z
+    assert (runs[~train] == -1).all()
+    np.testing.assert_array_equal(same_run(moved[np.argsort(order)][train], z[train]), same_run(runs[train], z[train]))
+    images = np.where(train[:, None, None], faces.images, 0)
+    np.testing.assert_array_equal(similar_runs(replace(faces, images=images)), runs)
 
 
 # --- views

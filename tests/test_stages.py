@@ -51,14 +51,16 @@ RELEASES = {
     "standard": ("game", {"lam": 1, "title": "standard"}),
     "shown": ("game", {"lam": 1, "target": NOBODY}),
     "lost": ("game", {"lam": 1, "target": 1, "changes": {"rate": 1e6}}),  # a rate that throws everything off
+    "unmatched": ("game", {"lam": 1, "target": 1, "title": "restricted, no match", "changes": {"pixel_anchor": 0}}),
     "faces": ("finite", {"codes": [4, 3], "lam": 1, "targets": [1, NOBODY]}),
+    "similar": ("finite", {"codes": [4], "lam": 1, "targets": [1], "runs": "similarity", "title": "finite, own runs"}),
     "decoded": ("finite", {"codes": [4], "lam": 1}),
     "noise": ("baseline", {"method": "gaussian_noise", "values": [0.1, 0.5]}),
     "reversal": ("game", {"lam": 1, "title": "reversal", "changes": {"private_term": "reversal"}}),
     "k-means": ("baseline", {"method": "k-means", "values": [3]}),
     "substitution": ("baseline", {"method": "substitution codebook", "values": [1]}),
 }
-JUDGED = [name for name in RELEASES if name != "reversal"]  # it has no claim of its own there
+JUDGED = [name for name in RELEASES if name not in ("reversal", "unmatched", "similar")]  # others have all of theirs
 START, RAW = paths.start_folder("faces"), paths.controls_folder("faces", "clips")
 CPU = {"device": "cpu"}
 
@@ -156,7 +158,7 @@ def test_the_artificial_person_comes_after_everybody_for_training_alone(tmp_path
             with_artificial(DATA)
 
 
-@pytest.mark.parametrize(("name", "target"), [("standard", None), ("shown", NOBODY), ("lost", 1)])
+@pytest.mark.parametrize(("name", "target"), [("standard", None), ("shown", NOBODY), ("lost", 1), ("unmatched", 1)])
 def test_who_is_shown_to_the_discriminator_and_what_the_anchor_holds_on_to(tmp_path, monkeypatch, name, target):
     seen, both = [], with_artificial(DATA)
     monkeypatch.setattr(game, "play", lambda *args, **more: (seen.append((args[1], more)), play(*args, **more))[1])
@@ -169,6 +171,9 @@ def test_who_is_shown_to_the_discriminator_and_what_the_anchor_holds_on_to(tmp_p
             continue
         own = both.images[(both.split == 0) & (both.z == target)]
         np.testing.assert_array_equal(more["real"], own)
+        if name == "unmatched":
+            assert more["anchor"] is None
+            continue
         matched = own[matches(both, content(both, both.attributes["clip"]), target)]
         np.testing.assert_array_equal(more["anchor"], matched[: TRAIN.sum()])
 
@@ -184,6 +189,23 @@ def test_substitution_shows_the_targets_training_images_and_nothing_else():
         np.testing.assert_array_equal(book.codes, substitute(images, ARTIFICIAL.images))
     pixels = Codebook.load(paths.release_folder("lost") / "pixels.npz")  # of somebody who has test images too
     np.testing.assert_array_equal(pixels.images, DATA.images[TRAIN & (DATA.z == 1)])
+
+
+def test_a_variant_names_its_substitution_after_it_and_leaves_the_one_by_pixels_to_the_others():
+    found = {name: {row["method"] for row in read_index(paths.release_folder(name))} for name in ("shown", "unmatched")}
+    assert found["shown"] == {"restricted", "substituted", "pixels"}
+    assert found["unmatched"] == {"restricted, no match", "substituted, no match"}
+
+
+def test_runs_by_similarity_use_no_clip_number(tmp_path):
+    """Other clip numbers change nothing; the control is the release that learns from them."""
+    clips = np.random.default_rng(0).permutation(DATA.attributes["clip"])
+    data = replace(DATA, attributes={**DATA.attributes, "clip": clips})
+    for name, same in (("similar", True), ("faces", False)):
+        before, after = paths.release_folder(name), make(name, tmp_path / name, data)
+        weights = [(folder / "codes-4-seed-0.safetensors").read_bytes() for folder in (before, after)]
+        assert (weights[0] == weights[1]) == same
+    assert {row["method"] for row in read_index(paths.release_folder("similar"))} == {"finite, own runs"}
 
 
 def test_validation_and_test_images_teach_no_game(tmp_path):

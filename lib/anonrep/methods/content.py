@@ -1,14 +1,20 @@
-"""Content: what an image shows besides the person, in coordinates that are learned without a label for it.
+"""Content: what an image shows besides the person, in coordinates learned from the person and from runs of images.
 
 Images that are frames of clips have two labels: the person, and the clip. Content is what differs between clips of one
 person and stays the same within a clip: on faces, above all, the expression. Head, gaze and light change within a clip
-and drop out. Content gives the cross-identity neighbours that a finite release is trained with (`finite`), and for each
-image the image of a target that should replace it (`matches`).
+and drop out. No expression is named. But no clip of faces goes from one expression to another (FERG-DB keeps a folder
+for each, and so do the synthetic faces), so that clip numbers refine the expression label and tell part of it.
+`similar_runs` are learned from images and the person alone.
+
+Content gives the cross-identity neighbours that a finite release is trained with (`finite`), and for each image the
+image of a target that should replace it (`matches`).
 """
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -46,10 +52,28 @@ def by_person(features: np.ndarray, z: np.ndarray, train: np.ndarray) -> np.ndar
     return found
 
 
+def similar_runs(data: Dataset) -> np.ndarray:
+    """Runs of similar images by one person, from images and private labels alone: int64 (N,), for `content`.
+
+    Each training image and the nearest training image by the same person, in pixels, are in one run (the first round of
+    single linkage; Boruvka, 1926), so that a run has two images at least and nothing has to be set. No clip number and
+    no order of files is used, which on faces would know the expression. Other images are in no run: -1.
+    """
+    found, train = np.full(len(data), -1), data.split == 0
+    for person in np.unique(data.z[train]):
+        mine = np.flatnonzero(train & (data.z == person))
+        rows = data.images[mine].reshape(len(mine), -1) / 255
+        distances = cdist(rows, rows)
+        np.fill_diagonal(distances, np.inf)
+        links = coo_array((np.ones(len(mine)), (np.arange(len(mine)), distances.argmin(1))), (len(mine), len(mine)))
+        found[mine] = found.max() + 1 + connected_components(links, directed=False)[1]
+    return found
+
+
 def content(data: Dataset, clips: np.ndarray, *, dimensions: int = 15, seed: int = 0) -> np.ndarray:
     """Coordinates of content, float64 (N, dimensions); their mean square norm over training images is 1.
 
-    clips  int64 (N,), consecutive frames of one person; only those of training images are used
+    clips  int64 (N,), consecutive frames of one person, or `similar_runs`; only those of training images are used
 
     Linear discriminants (Fisher, 1936) with clips as classes: directions in which the clips of a person differ most
     relative to the frames of a clip. Features are standardised by person (`by_person`), so that no coordinate is the

@@ -119,6 +119,6 @@ class Group(BaseModel):
 
 def dotted(place: tuple) -> str:
     """A place as a dotted key."""
-    keys = [part if isinstance(part, int) or re.fullmatch(r"[\w-]+", part) else SHORT.repr(part) for part in place]
+    keys = [part if isinstance(part, int) or re.fullmatch(r"[\w ,-]+", part) else SHORT.repr(part) for part in place]
     parts = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys if key != "'[key]'"]
     return "".join(parts).removeprefix(".") or "the file"

@@ -25,6 +25,9 @@ Name = Annotated[
         "letters, digits, _ and - (files and stages bear this name, and DVC takes a dot for a group)",
     ),
 ]
+Title = Annotated[
+    str, rule(re.compile(r"[A-Za-z0-9][\w ,-]{0,59}", re.ASCII).fullmatch, "letters, digits, _, -, commas and spaces")
+]
 Whole, Positive = Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Lam = Annotated[
@@ -144,13 +147,15 @@ class Game(Group):
 class GameOptions(Group):
     lam: Lam
     target: Whole = None
-    title: Name = None
+    title: Title = None
     changes: of(GameConfig) = None
 
 
 class FiniteOptions(Group):
     lam: Lam
     targets: Annotated[list[Whole], SOME, EACH_ONCE] = None
+    runs: Literal["clips", "similarity"] = None
+    title: Title = None
 
 
 class BaselineOptions(Group):

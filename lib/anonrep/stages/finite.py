@@ -16,7 +16,7 @@ from anonrep.evaluation.frontier import validation_bound
 from anonrep.game import encode
 from anonrep.methods.code_encoder import decode_codewords, features, make_codebook, save_encoder, used_codes
 from anonrep.methods.codebooks import second_codes
-from anonrep.methods.content import content, content_views, nearest_codewords
+from anonrep.methods.content import content, content_views, nearest_codewords, similar_runs
 from anonrep.methods.finite import FiniteConfig, learn, prepare
 from anonrep.networks import Autoencoder
 from anonrep.stages.checkpoints import load_players
@@ -33,6 +33,8 @@ def release_by_codebook(
     *,
     lam: float,
     targets: Sequence[int] | None = None,
+    runs: str = "clips",
+    title: str = "finite",
     start: str | Path,
     out: str | Path,
     device: str = "auto",
@@ -44,11 +46,14 @@ def release_by_codebook(
              mean. People: learned on content (`methods.content`), and each code is shown by the image of a target that
              is nearest in content, in a codebook for each target. Which target is shown tells nothing more about the
              person, since a codeword is a function of its index
+    runs     what content is learned from, where there are targets: the data's "clips", or by "similarity" the images
+             alone (`content.similar_runs`)
+    title    what the release is called in tables
     """
     out, config = Path(out), FiniteConfig(**config)
     learned = _on_autoencoders if targets is None else _on_content
     codebooks, history, releases = [], [], []
-    options = {"targets": targets, "start": Path(start), "device": pick_device(device)}
+    options = {"targets": targets, "runs": runs, "start": Path(start), "device": pick_device(device)}
     for seed, k, found in learned(data, config, codes, lam, **options):
         name = f"codes-{k}-seed-{seed}"
         description = {"lam": lam, "seed": seed, "config": vars(config), "restarts": found["restarts"]}
@@ -63,11 +68,12 @@ def release_by_codebook(
             book.save(out / file, data.provenance | key | {"target": target})
             attacked = method == "finite" and k == codes[0]
             certified = targets is None or place == 0  # the certificate is the index's, whichever target shows it
+            called = method.replace("finite", title)
             flags = {"attacked": attacked, "certified": certified}
-            releases.append(row(method, lam, seed, file, target=target, codes=k, **flags))
+            releases.append(row(called, lam, seed, file, target=target, codes=k, **flags))
     for run in read_json(options["start"] / "runs.json") if targets is None else ():
         if run["collapsed"]:  # there is no autoencoder to learn on
-            releases.append(row("finite", lam, run["seed"], None, codes=codes[0], collapsed=run["collapsed"]))
+            releases.append(row(title, lam, run["seed"], None, codes=codes[0], collapsed=run["collapsed"]))
     write_json(out / "codebooks.json", codebooks)
     write_json(out / "history.json", history)
     save_index(out, releases)
@@ -114,13 +120,14 @@ def _on_content(
     lam: float,
     *,
     targets: Sequence[int],
+    runs: str,
     seed: int = 0,
     **_: object,
 ) -> Iterator[tuple[int, int, dict]]:
     """The same on content, for one seed: no autoencoder takes part."""
     architecture = {"height": data.images.shape[1], "width": data.images.shape[2]}
     both = with_artificial(data)
-    found = content(both, both.attributes["clip"])
+    found = content(both, both.attributes["clip"] if runs == "clips" else similar_runs(both))
     how = {"copies": config.copies, "strength": config.jitter, "neighbours": config.neighbours}
     seen = content_views(data, found[: len(data)], **how, generator=torch_generator(seed, "finite views"))
     train = np.flatnonzero(data.split == 0)

@@ -4,7 +4,8 @@ The folder of phases (i) and (ii) holds `seed-N.safetensors` with `seed-N.json`,
 `runs.json` (a row a seed; `collapsed` is a message or null) and for each seed `snapshots-N.npz`: the images of
 `watched` at the end of phase (i) and after each epoch of phase (ii). A release's folder holds the same of phase (iii)
 and, for each seed, the released images `seed-N.npz`; where a target is shown also two codebooks of the target's
-training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the nearest to each raw image.
+training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the nearest to each raw image (once a
+target, so not of a variant of the game).
 """
 
 import math
@@ -83,19 +84,23 @@ def release_by_game(
 
     A seed whose preparation or game collapsed gets no release: there is nothing in it to attack.
 
-    method   what the release is called in tables, unless `title` says otherwise
+    method   what the release is called in tables, unless `title` says otherwise. What follows a comma in a title names
+             a variant, and its substitution likewise: "restricted, no match" is followed by "substituted, no match"
     config   fields of `GameConfig`; `changes` replaces some of them in this phase
     target   the person whose training images alone the discriminator is shown as real (paper, Section 3, the second
              method on faces), followed by substitution; the data set's artificial person may be one. In the place of
              itself, every image is anchored to its match by the target (`content.matches`): an anchor to itself would
-             hold on to who is shown
+             hold on to who is shown. With a `pixel_anchor` of 0 there is no match, as in the paper
     """
-    start, out, device, method = Path(start), Path(out), pick_device(device), title or method
+    start, out, device = Path(start), Path(out), pick_device(device)
+    title = title or method
+    variant = "".join(title.partition(",")[1:])  # ", no match" or nothing
     config = GameConfig(**{**config, **(changes or {})})
     train, templates, anchor = data.subset("train"), None, None
     if target is not None:
         both = with_artificial(data)
         templates = both.images[(both.split == 0) & (both.z == target)]
+    if target is not None and config.pixel_anchor:
         anchor = templates[matches(both, content(both, both.attributes["clip"]), target)[: len(train)]]
     history, releases = [], []
     for run in read_json(start / "runs.json"):
@@ -112,15 +117,15 @@ def release_by_game(
             save_players(out / f"seed-{seed}", players, architecture, **description)
             history += [{"seed": seed, **json_safe(values)} for values in outcome.history]
             write_arrays(out / f"snapshots-{seed}.npz", data.provenance | how, snapshots=outcome.snapshots)
-        releases.append(row(method, lam, seed, f"seed-{seed}.npz", target=target, collapsed=collapsed))
+        releases.append(row(title, lam, seed, f"seed-{seed}.npz", target=target, collapsed=collapsed))
         if not collapsed:
             images = reconstruct(players.autoencoder, data.images, device)
             data.released(images, **how).save(out / f"seed-{seed}.npz")
             if target is not None:
                 book, file = Codebook(templates, substitute(images, templates)), f"substituted-{seed}.npz"
                 book.save(out / file, data.provenance | how)
-                releases.append(row("substituted", lam, seed, file, target=target, codes=len(book)))
-    if target is not None:
+                releases.append(row(f"substituted{variant}", lam, seed, file, target=target, codes=len(book)))
+    if target is not None and not variant:  # else they would be the same
         book = Codebook(templates, substitute(data.images, templates))
         book.save(out / "pixels.npz", data.provenance | {"target": target})
         releases.append(row("pixels", None, 0, "pixels.npz", target=target, codes=len(book)))

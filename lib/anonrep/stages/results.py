@@ -59,7 +59,8 @@ def collect(
             "splits": {split: [int((one.split == part).sum()) for part in range(3)] for split, one in sets.items()},
         },
     )
-    finite = [name for name in mine if releases[name]["method"] == "finite" and releases[name]["split"] == splits[0]]
+    here = [name for name in mine if releases[name]["split"] == splits[0]]
+    finite = [n for n in here if releases[n]["method"] == "finite" and "title" not in releases[n]["options"]]
     write_json(out / "target_accuracy.json", answers(first, finite, target_accuracy))
 
 
