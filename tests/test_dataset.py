@@ -98,3 +98,16 @@ def test_split_sizes_are_met_or_kept_in_proportion(n, sizes, seed):
 def test_an_empty_part_is_an_error():
     with pytest.raises(ValueError, match="needs at least one image"):
         random_split(10, (9, 0, 1), np.random.default_rng(0))
+
+
+@given(st.integers(2, 300), st.booleans(), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_chance_is_the_largest_share_of_all_images_however_they_were_split(people, even, seed):
+    """Of the training part's commonest person the test part has too few: named always, they were right too seldom."""
+    rng = np.random.default_rng(seed)
+    z = rng.permutation(np.repeat(np.arange(people), 100 if even else rng.integers(1, 60, people)))
+    split = random_split(len(z), (60, 15, 25), rng)
+    data = Dataset(np.zeros((len(z), 2, 2), np.uint8), z, {}, split, {"private": "person"})
+    assert data.chance("person") == np.bincount(z).max() / len(z) >= 1 / people
+    if even:
+        assert data.chance("person") == pytest.approx(1 / people)

@@ -12,7 +12,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.release.privacy_card import at_most, card, render, write
+from anonrep.release.privacy_card import card, render, write
+from anonrep.utils.text import at_most
 
 BOUND = {"delta": 0.05, "information_bound": 0.3, "information": 0.2, "n": 250}
 FACTS = {
@@ -100,12 +101,22 @@ def test_the_sentences_of_the_card(golden):
     golden("privacy_card.txt", text)
 
 
-@given(st.floats(0, 1))
+@given(st.floats(0, 1), st.integers(1, 3))
 @settings(deadline=None)
-def test_a_bound_is_never_rounded_down(bound):
-    printed = float(at_most(bound).removesuffix(" %"))
-    assert bound <= printed / 100 + 1e-12
-    assert printed / 100 - bound < 1.01e-4
+def test_a_bound_is_never_rounded_down(bound, digits):
+    printed = float(at_most(bound, digits).removesuffix(" %"))
+    assert bound <= printed / 100 + 1e-10
+    assert printed / 100 - bound < 1.01 * 10.0 ** -(digits + 2)
+
+
+def test_a_bound_in_whole_tenths_is_printed_as_it_is():
+    assert [at_most(bound) for bound in (0.09, 0.08907, 0.29, 1.0, None)] == [
+        "9.0 %",
+        "9.0 %",
+        "29.0 %",
+        "100.0 %",
+        "–",
+    ]
 
 
 @given(bound=st.floats(0, 1), accuracy=st.floats(0, 1), m=st.sampled_from([1, 5, 20]))
@@ -115,7 +126,7 @@ def test_a_promise_is_the_bound_or_nothing(bound, accuracy, m):
     facts["attackers"] = [{**FACTS["attackers"][0], "m": m, "accuracy": accuracy}]
     said = [row["says"] for row in card(facts)["statements"] if row["m"] == m]
     promises = [text for text in said if "at most" in text]
-    assert len(promises) == (math.ceil(1e4 * bound) < 10_000)
+    assert len(promises) == (math.ceil(round(1e3 * bound, 6)) < 1000)
     assert all(at_most(bound) in text for text in promises)
     (attacked,) = [text for text in said if "tried" in text]
     assert f"{100 * accuracy:.1f} %" in attacked

@@ -64,10 +64,20 @@ class Dataset:
             raise KeyError(f"no task {name!r}: the data set has {', '.join(map(str, columns))}")
         return columns[name]
 
+    def chance(self, task: str) -> float:
+        """The accuracy of always naming the commonest label of a task: its share of all images, at least 1/|Z|."""
+        counts = np.unique(self.task(task), return_counts=True)[1]
+        return float(counts.max() / counts.sum())
+
     @property
     def ink(self) -> bool:
         """Whether 255 is ink, to be shown black on white; else it is light."""
         return self.provenance.get("ink", True)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether everybody was asked for equally many images of each kind, so that counts vary less than by chance."""
+        return self.provenance.get("balanced", False)
 
     @property
     def n_private(self) -> int:

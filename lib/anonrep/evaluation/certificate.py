@@ -6,8 +6,9 @@ these assumptions:
 - the held-out images took no part in any choice: encoder, codewords and references were made on other data;
 - they are independent draws of P_ZK, and the attacked images are drawn like them (several images of one person:
   independently given the person). Images held out of a file of N that has equally many of each kind from everybody by
-  design are more regular than independent draws: counting then errs on the safe side, and the limit for the information
-  is too low by up to about (K - 1)(|Z| - 1) / 2N nats;
+  design are more regular than independent draws. Counting then errs on the safe side. The limit for the information
+  comes out too low, by up to about (K - 1)(|Z| - 1) / 2N nats, the mean plug-in information of N independent draws
+  that tell nothing: `certify` adds that where it is told N;
 - the attacker may know everything about the release, and nothing else about the person: other side information is not
   covered. An image that is released again has the same code, which tells nothing new.
 
@@ -20,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import rel_entr
-from scipy.stats import beta
 
 from anonrep.evaluation.contingency import check_level, count_pairs, plug_in_information
 from anonrep.evaluation.divergence import information_bound
+from anonrep.evaluation.intervals import chernoff, clopper_pearson
 
 
 def accuracy_bound(codes: np.ndarray, z: np.ndarray, delta: float = 0.05) -> float:
@@ -37,9 +38,12 @@ def accuracy_bound(codes: np.ndarray, z: np.ndarray, delta: float = 0.05) -> flo
     anything else.
     """
     check_level(delta)
-    table = count_pairs(codes, z)
-    n, hits = table.sum(), table.max(axis=0).sum()
-    return 1.0 if hits == n else float(beta.ppf(1 - delta, hits + 1, n - hits))
+    return clopper_pearson(best_hits(codes, z), len(z), delta)
+
+
+def best_hits(codes: np.ndarray, z: np.ndarray) -> int:
+    """S of `accuracy_bound`: how often the rule is right that fits the pairs best."""
+    return int(count_pairs(codes, z).max(axis=0).sum())
 
 
 def clip_accuracy_bound(codes: np.ndarray, z: np.ndarray, clips: np.ndarray, delta: float = 0.05) -> float:
@@ -56,13 +60,7 @@ def clip_accuracy_bound(codes: np.ndarray, z: np.ndarray, clips: np.ndarray, del
     _, clip, sizes = np.unique(clips, return_inverse=True, return_counts=True)
     table = np.zeros(count_pairs(codes, z).shape)
     np.add.at(table, (z, codes), 1 / sizes[clip])
-    share, room = table.max(axis=0).sum() / len(sizes), -math.log(delta) / len(sizes)
-
-    def excess(bound: float) -> float:
-        return float(rel_entr([share, 1 - share], [bound, 1 - bound]).sum()) - room
-
-    most = 1 - 1e-12
-    return 1.0 if share >= most or excess(most) <= 0 else float(brentq(excess, share, most))
+    return chernoff(table.max(axis=0).sum() / len(sizes), len(sizes), delta)
 
 
 def group_bound(information: float, m: int, p_max: float) -> float:
@@ -91,17 +89,38 @@ def certify(
     p_z: np.ndarray,
     p_k: np.ndarray,
     images_per_person: Sequence[int] = (1, 5, 20),
+    design_size: int | None = None,
     delta: float = 0.05,
 ) -> list[dict]:
-    """One row for each number m of images of one person: m, bound, delta, information_bound, information, n.
+    """One row for each number m of images of one person.
 
-    The bound is by counting for m = 1 and by information for more. Arguments as in `information_bound`. Each row holds
-    at confidence 1 - delta by itself; for all rows at once divide delta by their number (Bonferroni). A row also bounds
-    an attacker who holds fewer images, so that no bound is below that by counting. `information_bound` and
-    `information`, the plug-in estimate, are nats.
+    m, delta, n
+    bound             for `m` images: by counting for one, by information for more. It holds by itself at 1 - delta
+    joint_bound       the same, and all rows hold together at 1 - delta. They rest on two events, that counting and that
+                      the limit for the information hold, which each get delta / 2 (Bonferroni)
+    hits              S of `accuracy_bound`
+    information_bound, information  nats: the limit, and the plug-in estimate
+
+    design_size  N, where the images were held out of a file with equally many of each kind from everybody: what that
+                 makes the limit for the information too low by (see above) is added to it
+
+    The other arguments as in `information_bound`. A row also bounds an attacker who holds fewer images, so that no
+    bound is below that by counting.
     """
-    d, p_max = information_bound(codes, z, p_z=p_z, p_k=p_k, delta=delta), float(np.max(p_z))
-    shared = {"delta": delta, "information_bound": d, "information": plug_in_information(codes, z), "n": len(z)}
-    one = accuracy_bound(codes, z, delta)
-    bounds = (one if m == 1 else max(one, group_bound(d, m, p_max)) for m in images_per_person)
-    return [{"m": m, "bound": bound, **shared} for m, bound in zip(images_per_person, bounds, strict=True)]
+    regular = 0.0 if design_size is None else (len(p_k) - 1) * (len(p_z) - 1) / (2 * design_size)
+    both = 1 in images_per_person and max(images_per_person) > 1
+    alone = _bounds(codes, z, p_z, p_k, images_per_person, regular, delta)
+    joint = _bounds(codes, z, p_z, p_k, images_per_person, regular, delta / 2) if both else alone
+    shared = {"delta": delta, "hits": best_hits(codes, z), "information_bound": alone[1]}
+    shared |= {"information": plug_in_information(codes, z), "n": len(z)}
+    rows = zip(images_per_person, alone[0], joint[0], strict=True)
+    return [{"m": m, "bound": bound, "joint_bound": together, **shared} for m, bound, together in rows]
+
+
+def _bounds(
+    codes: np.ndarray, z: np.ndarray, p_z: np.ndarray, p_k: np.ndarray, ms: Sequence[int], regular: float, delta: float
+) -> tuple[list[float], float]:
+    """The bound for each number of images, and the limit for the information, each at confidence 1 - delta."""
+    d = information_bound(codes, z, p_z=p_z, p_k=p_k, delta=delta) + regular
+    one, p_max = accuracy_bound(codes, z, delta), float(np.max(p_z))
+    return [one if m == 1 else max(one, group_bound(d, m, p_max)) for m in ms], d

@@ -67,7 +67,8 @@ def certificate_rows(
     if "clip" in data.attributes:
         clips = data.attributes["clip"][test]
         shared |= {"clip_bound": clip_accuracy_bound(codes, z, clips, delta), "clips": len(np.unique(clips))}
-    rows = certify(codes, z, **references, images_per_person=images_per_person, delta=delta)
+    how = {"images_per_person": images_per_person, "design_size": len(data) if data.balanced else None}
+    rows = certify(codes, z, **references, **how, delta=delta)
     found = (row | _attack(data, book, row["m"], key["seed"]) | shared for row in rows)
     return [{**key, **row, "source": data.source} for row in found]
 

@@ -26,7 +26,7 @@ def utility_scores(release: Dataset, names: Sequence[str], seed: int) -> list[di
     kind       "accuracy" (a fraction) where the attribute is whole numbers; "R2" where it is real: 1 is perfect, 0 the
                mean of the test images, below 0 worse than that
     score      of the trees
-    chance     the score of the majority or the mean of the training images
+    chance     the share of the commonest value among all images; for "R2" the score of the mean of the training images
 
     Raises KeyError for a name that is not in the data set.
     """
@@ -57,9 +57,9 @@ def _row(data: Dataset, name: str, predicted: np.ndarray) -> dict:
     """`predicted`: a value for each test image."""
     truth = data.task(name)[data.split == 2]
     kind, score = ("accuracy", accuracy_score) if _whole(truth) else ("R2", r2_score)
-    chance = _look_up(data, np.zeros_like(data.z), name)
-    scores = {"score": float(score(truth, predicted)), "chance": float(score(truth, chance))}
-    return {"attribute": name, "kind": kind, **scores}
+    mean = _look_up(data, np.zeros_like(data.z), name)
+    chance = data.chance(name) if kind == "accuracy" else float(score(truth, mean))
+    return {"attribute": name, "kind": kind, "score": float(score(truth, predicted)), "chance": chance}
 
 
 def _look_up(data: Dataset, codes: np.ndarray, name: str) -> np.ndarray:

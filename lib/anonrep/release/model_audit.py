@@ -88,7 +88,7 @@ def _told(provenance: dict) -> dict:
 
 def _data(data: Dataset) -> dict:
     """What a card says of the data. It holds no name of a person."""
-    provenance, train, test = data.provenance, data.split == 0, data.split == 2
+    provenance, test = data.provenance, data.split == 2
     reading = provenance.get("reading", {})
     return {
         **{"name": provenance["dataset"], "source": data.source, "private": provenance["private"]},
@@ -96,7 +96,7 @@ def _data(data: Dataset) -> dict:
         "people": len(np.unique(data.z)),
         "people_in_test": len(np.unique(data.z[test])),
         "images": {name: int((data.split == index).sum()) for index, name in enumerate(SPLITS)},
-        "chance": float(np.mean(data.z[test] == np.bincount(data.z[train]).argmax())),
+        "chance": data.chance(data.private),
         "sha256": provenance.get("sha256"),
         **{"resized": reading.get("resized", False), "inverted": reading.get("inverted", False)},
         "turned_to_grey": provenance.get("turned_to_grey", 0),

@@ -4,7 +4,7 @@ Each sentence names the certificate or the attackers it is based on, and what it
 or that collapsed, gets no number and no promise. The card is made from these facts, all of them JSON:
 
 data         name, source, private (what z is called), size [height, width]; after an audit also people, people_in_test,
-             images {train, validation, test}, chance (accuracy of always naming the commonest person), sha256, resized,
+             images {train, validation, test}, chance (the commonest person's share of all images), sha256, resized,
              inverted, turned_to_grey
 model        kind ("finite" or "adversarial"), lam, seed, sha256 {file: digest}, collapsed (why, or null), audited,
              codewords (how many; null if adversarial), fewest_people (the codeword drawn from the fewest people's
@@ -19,7 +19,6 @@ forced       the refusals that somebody overrode: "collapsed", "unaudited"
 """
 
 import io
-import math
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
@@ -29,7 +28,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from anonrep.utils.files import write_json, write_text
-from anonrep.utils.text import percent
+from anonrep.utils.text import at_most, percent
 
 NAME = "privacy-card"  # of both files
 VERSION = 2  # of the JSON's schema
@@ -78,11 +77,6 @@ def render(card: dict, codewords: np.ndarray | None = None) -> str:
             cells=cells,
         )
     )
-
-
-def at_most(bound: float) -> str:
-    """A bound in percent, rounded up: rounded down, it would promise too much."""
-    return f"{math.ceil(1e4 * bound) / 100:.2f} %"
 
 
 @cache
