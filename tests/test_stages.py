@@ -19,7 +19,7 @@ from anonrep.methods.codebooks import substitute
 from anonrep.methods.content import content, matches
 from anonrep.methods.perturbations import perturb
 from anonrep.stages import game, paths, results, threat_models
-from anonrep.stages.assess import assess_release, in_thirds
+from anonrep.stages.assess import assess_release, in_thirds, swings
 from anonrep.stages.baseline import baseline_release
 from anonrep.stages.controls import assess_controls, load_readers
 from anonrep.stages.finite import release_by_codebook
@@ -265,6 +265,19 @@ def test_a_perturbation_is_made_once_a_value_and_what_is_learned_for_every_seed(
 
 
 # --- judging
+
+
+def test_a_game_that_stands_still_or_goes_straight_has_no_swing_and_one_that_swings_has_its_own():
+    def swing(accuracies: list[float], mse: list[float]) -> tuple:
+        rows = [{"private_accuracy": a, "mse": b} for a, b in zip(accuracies, mse, strict=True)]
+        return tuple(swings(rows).values())
+
+    assert swing([0.9] * 5 + [0.3] * 5, [0.01] * 10) == pytest.approx((0, 0), abs=1e-12)  # the first half is free
+    assert swing([*np.linspace(0.9, 0.1, 10)], [*np.linspace(1, 2, 10)]) == pytest.approx((0, 0), abs=1e-12)
+    up, down = [0.3, 0.5] * 8, [0.02, 0.04] * 8
+    assert swing(up, down) == pytest.approx((0.1, 1 / 3), rel=0.03)
+    assert swing(up, [100 * mse for mse in down]) == pytest.approx(swing(up, down)), "the unit of mse does not matter"
+    assert swing([0.5] * 4, [1] * 4) == (None, None)
 
 
 @pytest.mark.parametrize("name", ["standard", "shown", "lost", "decoded", "k-means"])

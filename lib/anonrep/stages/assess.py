@@ -21,7 +21,7 @@ from anonrep.evaluation.judge import judge
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.stages.releases import Release, key_of, load, pick_device, read_index
-from anonrep.utils.files import write_json
+from anonrep.utils.files import read_json, write_json
 
 Readers = Mapping[str, NetworkAttacker]
 
@@ -34,15 +34,19 @@ def assess_release(
     attacks      what attackers found (`attack_release`); of the seeds of one setting the first faces the whole suite
     naturalness  does a release still look like what it shows, where `assessment` asks for it
     certificate  what no classifier exceeds, of codebooks; and `utility`, what else they keep
-    runs         every run, and why it collapsed. A collapsed run has a row here alone: it is never reported as private
+    runs         every run, why it collapsed, and the swings of a game that did not (`swings`). A collapsed run has a
+                 row here alone: it is never reported as private
     """
     folder, device = Path(folder), pick_device(device)
     rows = {"attacks": [], "naturalness": [], "certificate": [], "utility": [], "runs": []}
-    seen = set()
+    seen, history = set(), folder / "history.json"
+    epochs = read_json(history) if history.exists() else []
     for found in read_index(folder):
         key = key_of(data, found)
         if found["attacked"]:
-            rows["runs"].append({**key, "collapsed": found["collapsed"], "source": data.source})
+            own = [row for row in epochs if row["seed"] == found["seed"] and row.get("phase") == "privacy"]
+            moved = swings([] if found["collapsed"] or found["codes"] else own)
+            rows["runs"].append({**key, "collapsed": found["collapsed"], **moved, "source": data.source})
         if found["collapsed"]:
             continue
         release = load(folder, data, found)
@@ -62,6 +66,28 @@ def assess_release(
             names = [name for name in assessment["attributes"] if name in data.attributes]
             rows["utility"] += utility_rows(data, release.codebook, names, key=key)
     write_json(out, rows)
+
+
+def swings(epochs: Sequence[Mapping]) -> dict[str, float | None]:
+    """How far a game swings in the last half of its phase (iii), where a settled one would stand still.
+
+    swing      of the private classifier's accuracy (a fraction), for it means the same whichever private term is
+               played; its loss does not: gradient reversal drives it beyond all bounds
+    mse_swing  of the squared error a pixel between image and reconstruction, as a share of its mean
+
+    A swing is the root mean square of the distances from the straight line fitted to the epochs: a steady rise or fall
+    is learning and no swing. `epochs`: rows of `game.play`. None for fewer than three epochs, which any line fits.
+    """
+    last = epochs[len(epochs) // 2 :]
+    if len(last) < 3:
+        return {"swing": None, "mse_swing": None}
+    place, found = np.arange(len(last)), {}
+    for name, column in (("swing", "private_accuracy"), ("mse_swing", "mse")):
+        values = np.array([row[column] for row in last])
+        distances = values - np.polyval(np.polyfit(place, values, 1), place)
+        scale = (values.mean() or 1) if name == "mse_swing" else 1
+        found[name] = float(np.sqrt(np.square(distances).mean()) / scale)
+    return found
 
 
 def attack_release(
