@@ -43,7 +43,8 @@ def test_every_data_set_says_what_it_is_and_comes_out_the_same_twice(name, tmp_p
         dataset = Dataset.load(tmp_path / f"one/{split}.npz")
         assert (dataset.provenance["dataset"], dataset.provenance["split"]) == (name, split)
         assert dataset.source == "synthetic"
-        assert set(np.unique(dataset.split)) == {0, 1, 2}
+        assert set(np.unique(dataset.known().split)) == {0, 1, 2}
+        assert (dataset.unseen() is not None) == (name == "pendigits")
         assert len(dataset.task(dataset.private)) == len(dataset.task(dataset.utility)) == len(dataset)
     builders.build(name, SMALL[name] | {"seed": 1}, splits, tmp_path / "other", root=tmp_path)
     assert (tmp_path / "other" / files[0]).read_bytes() != (tmp_path / "one" / files[0]).read_bytes()
@@ -52,7 +53,7 @@ def test_every_data_set_says_what_it_is_and_comes_out_the_same_twice(name, tmp_p
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("pendigits", {"sise": 20}, "unknown options sise of data set pendigits; expected source, size, frame"),
+        ("pendigits", {"sise": 20}, "unknown options sise of data set pendigits; expected source, size, split_sizes"),
         ("pendigits", {"source": "web"}, "source is 'web'; expected one of auto, raw, shared, download, synthetic"),
         ("pendigits", {"source": None}, "source is None; expected one of"),
         ("pendigits", {"size": 7}, "size is 7; expected a whole number from 8 to 128"),
@@ -61,7 +62,7 @@ def test_every_data_set_says_what_it_is_and_comes_out_the_same_twice(name, tmp_p
         ("pendigits", {"split_sizes": [1, 1]}, r"split_sizes is \(1, 1\); expected 3 whole numbers from 1"),
         ("pendigits", {"split_sizes": [9, 0, 1]}, "expected 3 whole numbers from 1"),
         ("pendigits", {"split_sizes": "111"}, "expected 3 whole numbers from 1"),
-        ("pendigits", {"frame": "page", "seed": -1}, "frame is 'page'.*\nseed is -1"),
+        ("pendigits", {"source": "web", "seed": -1}, "source is 'web'.*\nseed is -1"),
         ("ferg", {"source": "download"}, "source is 'download'; expected one of auto, raw, shared, synthetic"),
         ("ferg", {"images": 41}, "images is 41; expected a whole number from 42"),
         ("ferg", {"run": 0}, "run is 0; expected a whole number from 1"),

@@ -76,7 +76,7 @@ KINDS = {  # where it lies, what writes it, what reads it
     "UNIPEN zip": (
         "data/raw/pendigits/raw.zip",
         save_unipen,
-        lambda path: pendigits.raw_file(pendigits.Options(source="raw"), path.parents[3])[0],
+        lambda path: pendigits.raw_files(pendigits.Options(source="raw"), path.parents[3])[0][0],
     ),
     "FERG zip": ("faces.zip", lambda path: put(path, THREE), lambda path: read_ferg(path).images),
     "FERG image": (

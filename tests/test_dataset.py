@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonrep.data.dataset import SPLITS, Dataset, random_split
+from anonrep.data.dataset import SPLITS, UNSEEN, Dataset, random_split
 
 
 def some(n: int = 12, people: int = 3, seed: int = 0) -> Dataset:
@@ -111,3 +111,24 @@ def test_chance_is_the_largest_share_of_all_images_however_they_were_split(peopl
     assert data.chance("person") == np.bincount(z).max() / len(z) >= 1 / people
     if even:
         assert data.chance("person") == pytest.approx(1 / people)
+
+
+def with_unseen(n: int = 12) -> Dataset:
+    """Three people, and after them two who took part in nothing."""
+    data, other = some(n), some(n, people=2, seed=1)
+    attributes = {name: np.concatenate([data.attributes[name], other.attributes[name]]) for name in data.attributes}
+    images, z = np.concatenate([data.images, other.images]), np.concatenate([data.z, 3 + other.z])
+    return Dataset(images, z, attributes, np.r_[data.split, np.full(n, UNSEEN, np.uint8)], data.provenance)
+
+
+def test_unseen_people_are_a_data_set_of_their_own():
+    both, alone = with_unseen(), some()
+    assert same(both.known(), alone)
+    assert (both.n_private, both.p_z.tolist(), alone.unseen()) == (3, alone.p_z.tolist(), None)
+    assert all(same(both.subset(name), alone.subset(name)) for name in SPLITS)
+    unseen = both.unseen()
+    assert (unseen.n_private, unseen.z.tolist()) == (2, [0, 1] * 6)
+    assert np.bincount(unseen.split).tolist() == [5, 2, 5]
+    assert same(unseen, both.unseen())
+    with pytest.raises(ValueError, match="unseen people among the others"):
+        both.take(np.arange(24)[::-1])

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anonrep.data import pendigits, sources
-from anonrep.data.pendigits import FILE, Options, attributes, build, origin, raw_file, render
+from anonrep.data.dataset import UNSEEN
+from anonrep.data.pendigits import FILE, UNSEEN_FILE, Options, attributes, build, origin, raw_files, render
 from anonrep.data.synthetic.pendigits import HEADER, synthetic_pendigits
 from anonrep.data.unipen import TABLET, Digit, parse_unipen
 from anonrep.reports import figures
@@ -77,7 +78,7 @@ def drop(tmp_path, monkeypatch) -> Path:
 
 
 def read(drop: Path, source: str = "raw") -> tuple[bytes, dict]:
-    data, where = raw_file(Options(source=source), drop.parents[2])
+    data, where = raw_files(Options(source=source), drop.parents[2])[0]
     return data, origin(data, where)
 
 
@@ -138,6 +139,39 @@ def test_lzw_with_a_full_table_is_read(drop):
     text = synthetic_pendigits(0, writers=8, digits_per_writer=150)
     (drop / f"{FILE}.Z").write_bytes(compressed(text))
     assert read(drop)[0] == text
+
+
+def test_people_of_the_second_file_are_unseen_and_change_nothing_for_the_others(drop):
+    """In every form; where the file is missing, a warning says so."""
+    known, others = synthetic_pendigits(0, 3, 20), synthetic_pendigits(1, 2, 20)
+    options = Options(source="raw", split_sizes=(3, 1, 1))
+    forms = {
+        **{f"{FILE}.Z": compressed(known), UNSEEN_FILE: others},
+        **{"any.zip": {FILE: known, f"a/{UNSEEN_FILE}.Z": compressed(others)}},
+    }
+    (drop / FILE).write_bytes(known)
+    with pytest.warns(UserWarning, match=f"no {UNSEEN_FILE} beside .*there are no unseen people"):
+        alone = pendigits.build_splits(options, ["tablet"], drop.parents[2])["tablet"]
+    assert (alone.unseen(), alone.provenance["frame"]) == (None, "tablet")
+    for name, data in forms.items():
+        zipped(drop / name, **data) if isinstance(data, dict) else (drop / name).write_bytes(data)
+        if name == f"{FILE}.Z":
+            continue
+        both = pendigits.build_splits(options, ["tablet"], drop.parents[2])["tablet"]
+        for part in ("images", "z", "split"):
+            np.testing.assert_array_equal(getattr(both.known(), part), getattr(alone, part))
+        assert (both.n_private, both.p_z.tolist()) == (3, alone.p_z.tolist())
+        assert both.z[both.split == UNSEEN].tolist() == [3 + one.writer - 1 for one in parse_unipen(others)]
+        assert both.provenance["unseen_sha256"] == hashlib.sha256(others).hexdigest()
+        found = both.unseen()
+        assert (found.n_private, len(found), set(found.split)) == (2, 40, {0, 1, 2})
+    (drop / "any.zip").unlink()
+    (drop / UNSEEN_FILE).write_bytes(TEXT)
+    with (
+        pytest.warns(UserWarning, match="is not the known"),
+        pytest.raises(ValueError, match="two files of one origin"),
+    ):
+        pendigits.build_splits(options, ["random"], drop.parents[2])
 
 
 def test_another_file_than_the_known_one_is_read_with_a_warning(drop):

@@ -47,6 +47,10 @@ class Codebook:
         """What is released for each image: uint8 (N, H, W), for `Dataset.released`."""
         return self.images[self.codes]
 
+    def take(self, index: np.ndarray) -> "Codebook":
+        """The same codewords, with the codes of the images at `index` (integers or a mask) alone."""
+        return Codebook(self.images, self.codes[index])
+
     def save(self, path: str | Path, provenance: Mapping) -> None:
         """Write one npz without pickle; the same codebook gives the same bytes. `provenance`: of the images shown."""
         write_arrays(path, provenance, images=self.images, codes=self.codes)

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.utils.files import read_arrays, write_arrays
+from anonrep.utils.seeds import numpy_generator
 
 SPLITS = ("train", "validation", "test")
+UNSEEN = len(SPLITS)  # in the place of a split: images of people who took part in nothing
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Dataset:
     images      uint8 (N, H, W), 0 background and 255 ink, or, where not `ink`, 0 black and 255 white
     z           int64 (N,), the private label, 0 ... |Z| - 1
     attributes  named int64 or float64 (N,); used to judge a release, never to train one
-    split       uint8 (N,), index into SPLITS
+    split       uint8 (N,), index into SPLITS; or UNSEEN, for people who took part in nothing: they come after all
+                others, in the order of images and of z
     provenance  JSON-able, and kept by whatever derives from the data: dataset, source, private (the name of z), utility
                 (the attribute that a release should keep, where there is one), split (the way in which images were put
                 into train, validation and test), sha256, counts, licence ...
@@ -36,8 +39,13 @@ class Dataset:
         wrong = {name: value.shape for name, value in columns.items() if value.shape != (len(self.images),)}
         if wrong:
             raise ValueError(f"{wrong} beside {len(self.images)} images; expected one value an image")
-        if len(self.z) and (self.z.min() < 0 or self.split.max() >= len(SPLITS)):
-            raise ValueError("private labels start at 0 and splits are 0 (train), 1 (validation) and 2 (test)")
+        if len(self.z) and (self.z.min() < 0 or self.split.max() > UNSEEN):
+            raise ValueError(
+                "private labels start at 0 and splits are 0 (train), 1 (validation), 2 (test) and 3 (unseen)"
+            )
+        unseen = self.split == UNSEEN
+        if unseen.any() and (unseen[:-1] > unseen[1:]).any() | (self.z[unseen].min() < self.n_private):
+            raise ValueError("unseen people among the others; expected them last, with the last private labels")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,7 +74,7 @@ class Dataset:
 
     def chance(self, task: str) -> float:
         """The accuracy of always naming the commonest label of a task: its share of all images, at least 1/|Z|."""
-        counts = np.unique(self.task(task), return_counts=True)[1]
+        counts = np.unique(self.task(task)[self.split != UNSEEN], return_counts=True)[1]
         return float(counts.max() / counts.sum())
 
     @property
@@ -81,17 +89,34 @@ class Dataset:
 
     @property
     def n_private(self) -> int:
-        """|Z|, the number of private classes."""
-        return int(self.z.max()) + 1
+        """|Z|, the number of private classes; unseen people are none of them."""
+        return int(self.z[self.split != UNSEEN].max(initial=-1)) + 1
 
     @property
     def p_z(self) -> np.ndarray:
         """The empirical marginal of the private label (paper, below eq. 15): float64 (|Z|,), sums to 1."""
-        return np.bincount(self.z, minlength=self.n_private) / len(self)
+        z = self.z[self.split != UNSEEN]
+        return np.bincount(z, minlength=self.n_private) / len(z)
 
     def subset(self, split: str) -> "Dataset":
         """The images of one split, in their order."""
         return self.take(np.flatnonzero(self.split == SPLITS.index(split)))
+
+    def known(self) -> "Dataset":
+        """The data without unseen people: what a game is trained on and what most judges are given."""
+        return self.take(self.split != UNSEEN)
+
+    def unseen(self, sizes: tuple[int, int, int] = (45, 10, 45)) -> "Dataset | None":
+        """The unseen people as a data set of their own, whom judges take like others; None where there are none.
+
+        Their private labels start at 0, and their images are put into train, validation and test at random, always the
+        same way: attackers learn from some of their images and are tried on others.
+        """
+        part = self.take(self.split == UNSEEN)
+        if not len(part):
+            return None
+        z = np.unique(part.z, return_inverse=True)[1].astype(np.int64)
+        return replace(part, z=z, split=random_split(len(part), sizes, numpy_generator(0, "unseen people")))
 
     def take(self, index: np.ndarray) -> "Dataset":
         """The images at `index` (integers or a mask), with everything that belongs to them."""

@@ -13,21 +13,24 @@ import numpy as np
 from PIL import Image, ImageDraw
 from unlzw3 import unlzw
 
-from anonrep.data.dataset import Dataset, random_split
+from anonrep.data.dataset import UNSEEN, Dataset, random_split
 from anonrep.data.image_files import unzip
 from anonrep.data.sources import fetch, raw_path
 from anonrep.data.synthetic import pendigits as synthetic
 from anonrep.data.unipen import TABLET, Digit, parse_unipen
 from anonrep.utils.checks import check_fields
-from anonrep.utils.seeds import numpy_generator
+from anonrep.utils.seeds import numpy_generator, subseed
 
-SPLIT_WAYS = ("random",)
+SPLIT_WAYS = ("random", "tablet")
 FILE = "pendigits-orig.tra"
 SHA256 = "a66225d68d7d68591e62944df1ad33b3f5aa608e2df2505844b41f5568a80da4"
+UNSEEN_FILE = "pendigits-orig.tes"  # by 14 other writers; the paper does not use it
+UNSEEN_SHA256 = "ddb1c19e277a56c7ffe682cc024d6ab73696f9adcc1643ef9ed5aa753007e081"
+SYNTHETIC_UNSEEN = 6  # writers
 ARCHIVE = "pen+based+recognition+of+handwritten+digits.zip"
 URL = f"https://archive.ics.uci.edu/static/public/81/{ARCHIVE}"
 ARCHIVE_SHA256 = "1e02bea023613c2b11c9492f6f34caf975420455934f3527d270cee9a1f03b64"
-ADVICE = f"put {URL} (sha256 {ARCHIVE_SHA256}) or the {FILE} in it into data/raw/pendigits"
+ADVICE = f"put {URL} (sha256 {ARCHIVE_SHA256}), or the {FILE} and {UNSEEN_FILE} in it, into data/raw/pendigits"
 ORIGINS = {  # what is known of the strokes, by their source
     "uci": {
         "file": FILE,
@@ -64,16 +67,15 @@ class Options:
     """What `build_splits` is told.
 
     source       where the strokes come from: `sources.raw_path`
-    size, frame  of the images: `render`
+    size         of the images: `render`
     split_sizes  train, validation and test, the paper's counts (Section 3); with another number of digits they are
                  proportions
     seed         decides the split, and the synthetic digits
-    synthetic_digits_per_writer  of thirty synthetic writers
+    synthetic_digits_per_writer  of thirty synthetic writers, and of SYNTHETIC_UNSEEN who take part in nothing
     """
 
     source: Literal["auto", "raw", "shared", "download", "synthetic"] = "auto"
     size: int = 20
-    frame: Literal["digit", "tablet"] = "digit"
     split_sizes: tuple[int, int, int] = (5494, 1000, 1000)
     seed: int = 0
     synthetic_digits_per_writer: int = 250
@@ -83,16 +85,29 @@ class Options:
 
 
 def build_splits(options: Options, splits: Sequence[str], root: str | Path = ".") -> dict[str, Dataset]:
-    """The data set in its one split, "random".
+    """The data set in each of the `splits`, and in it the people of the second file as unseen (`Dataset.unseen`).
 
-    Raises what `raw_file` and `parse_unipen` raise.
+    "random" is the paper's split; "tablet" is the same split of the same digits, drawn in another frame (`render`).
+    A missing second file is a warning. Raises what `raw_files` and `parse_unipen` raise, and ValueError for two files
+    of which one is known and the other is not, or one is synthetic.
     """
-    data, where = raw_file(options, root)
-    return dict.fromkeys(splits, build(parse_unipen(data, where), origin(data, where), options))
+    raw = raw_files(options, root)
+    if len(raw) == 1:
+        warnings.warn(f"no {UNSEEN_FILE} beside {raw[0][1]}: there are no unseen people. {ADVICE}", stacklevel=2)
+    known, *others = [origin(*one, name) for one, name in zip(raw, (FILE, UNSEEN_FILE), strict=False)]
+    for found in others:
+        if found["source"] != known["source"]:
+            raise ValueError(
+                f"{raw[1][1]} is {found['source']} beside {raw[0][1]}, which is {known['source']}; expected two "
+                f"files of one origin: take one away, or {ADVICE}"
+            )
+        known["unseen_sha256"] = found["sha256"]
+    digits = [parse_unipen(data, where) for data, where in raw]
+    return {split: build(digits[0], known, options, split, *digits[1:]) for split in splits}
 
 
-def raw_file(options: Options, root: str | Path = ".") -> tuple[bytes, str]:
-    """The training file of pen-digits, and the way it came, for messages.
+def raw_files(options: Options, root: str | Path = ".") -> list[tuple[bytes, str]]:
+    """The training file of pen-digits and, where it lies beside, the file of other writers; each with the way it came.
 
     From the UCI zip, pendigits-orig.tra.Z or pendigits-orig.tra, or synthetic digits. Raises what `raw_path` raises,
     and ValueError for a file that is there but damaged, which is never passed over.
@@ -103,19 +118,28 @@ def raw_file(options: Options, root: str | Path = ".") -> tuple[bytes, str]:
 
     path = raw_path("pendigits", options.source, root, look=_look, advice=ADVICE, download=download)
     if path:
-        return _read(path)
-    data = synthetic.synthetic_pendigits(options.seed, digits_per_writer=options.synthetic_digits_per_writer)
-    return data, f"synthetic digits from seed {options.seed}"
+        first, second = _read(path, FILE), _second(path)
+        return [first, _read(second, UNSEEN_FILE)] if second else [first]
+    each, seed = {"digits_per_writer": options.synthetic_digits_per_writer}, options.seed
+    known = synthetic.synthetic_pendigits(seed, **each)
+    unseen = synthetic.synthetic_pendigits(subseed(seed, "unseen people"), SYNTHETIC_UNSEEN, **each)
+    return [
+        (known, f"synthetic digits from seed {seed}"),
+        (unseen, f"digits of other synthetic writers from seed {seed}"),
+    ]
 
 
-def origin(data: bytes, where: str) -> dict:
-    """What is known of a raw file: the same whichever way it came, which so makes nothing downstream stale."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    source = "uci" if sha256 == SHA256 else "unknown"
+def origin(data: bytes, where: str, name: str = FILE) -> dict:
+    """What is known of a raw file, FILE or UNSEEN_FILE by its name.
+
+    It is the same whichever way the file came, which so makes nothing downstream stale.
+    """
+    sha256, known = hashlib.sha256(data).hexdigest(), {FILE: SHA256, UNSEEN_FILE: UNSEEN_SHA256}[name]
+    source = "uci" if sha256 == known else "unknown"
     if any(mark in data[:2000].lower() for mark in MARKS):
         source = "synthetic"
     if source == "unknown":
-        warnings.warn(f"{where} is not the known {FILE} (sha256 {SHA256}): all results will say so", stacklevel=3)
+        warnings.warn(f"{where} is not the known {name} (sha256 {known}): all results will say so", stacklevel=3)
     return {"source": source, "sha256": sha256, **ORIGINS[source]}
 
 
@@ -124,25 +148,40 @@ def _look(folder: Path) -> Path | None:
     return next((path for form in ("*.zip", f"{FILE}.Z", FILE) for path in sorted(folder.glob(form))), None)
 
 
-def _read(path: Path) -> tuple[bytes, str]:
-    """Read one of the three forms; a damaged file is a ValueError that names it."""
+def _second(path: Path) -> Path | None:
+    """Where UNSEEN_FILE is to be read: in the zip that holds FILE, or beside FILE; None where it is not."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as file:
+            if _member(file, UNSEEN_FILE):
+                return path
+    return next((one for end in (".Z", "") if (one := path.parent / f"{UNSEEN_FILE}{end}").exists()), None)
+
+
+def _member(file: zipfile.ZipFile, name: str) -> str | None:
+    """The member of a zip that is the file `name`, packed or not; the folder in there is of no account."""
+    members = {PurePosixPath(member).name: member for member in file.namelist()}
+    return members.get(f"{name}.Z") or members.get(name)
+
+
+def _read(path: Path, name: str) -> tuple[bytes, str]:
+    """Read the file `name` in one of the three forms; a damaged file is a ValueError that names it."""
     where = str(path)
     try:
         if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as file:  # the folder in there is of no account
-                members = {PurePosixPath(member).name: member for member in file.namelist()}
-                member = next((name for name in (f"{FILE}.Z", FILE) if name in members), None)
+            with zipfile.ZipFile(path) as file:
+                member = _member(file, name)
                 if member is None:
                     found = ", ".join(file.namelist()[:20]) or "nothing"
-                    raise ValueError(f"neither {FILE}.Z nor {FILE} among {found}")
-                data, where = unzip(file, file.getinfo(members[member]), LIMIT + 1), f"{path}, member {member}"
+                    raise ValueError(f"neither {name}.Z nor {name} among {found}")
+                data = unzip(file, file.getinfo(member), LIMIT + 1)
+                where = f"{path}, member {PurePosixPath(member).name}"
         else:
             with path.open("rb") as file:
                 data = file.read(LIMIT + 1)
-        limit = LIMIT if where.endswith(FILE) else LZW_LIMIT
+        limit = LIMIT if where.endswith(name) else LZW_LIMIT
         if len(data) > limit:
             raise ValueError(f"more than {limit} bytes")
-        return data if where.endswith(FILE) else unlzw(data), where
+        return data if where.endswith(name) else unlzw(data), where
     # zipfile, zlib and unlzw3 each have their own ways to say "damaged"; OSError is for a place before the beginning
     except (ValueError, LookupError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged or another file ({error}): delete it, or {ADVICE}") from error
@@ -238,29 +277,37 @@ def _resample(stroke: np.ndarray, step: float) -> np.ndarray:
     return np.stack([np.interp(stops, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def build(digits: Sequence[Digit], provenance: dict, options: Options) -> Dataset:
-    """Images, private labels, attributes and split of a file's digits.
+def build(
+    digits: Sequence[Digit], provenance: dict, options: Options, split: str = "random", unseen: Sequence[Digit] = ()
+) -> Dataset:
+    """Images, private labels, attributes and split of a file's digits and, after them, of those of `unseen` people.
 
-    z is the writer's rank among the writers present, from 0 (writer 1 is 0 where all are present).
+    z is the writer's rank among the writers present, from 0 (writer 1 is 0 where all are present). Writers of the
+    second file have the numbers of the first again and are other people: they are counted on from there.
     """
     writers, z = np.unique([digit.writer for digit in digits], return_inverse=True)
+    others, other_z = np.unique([digit.writer for digit in unseen], return_inverse=True)
+    frame = "tablet" if split == "tablet" else "digit"
+    parts = random_split(len(digits), options.split_sizes, numpy_generator(options.seed, "split"))
+    if len(unseen):
+        provenance = {**provenance, "unseen_digits": len(unseen), "unseen_writers": len(others)}
     return Dataset(
-        images=render(digits, options.size, options.frame),
-        z=z.astype(np.int64),
-        attributes=attributes(digits),
-        split=random_split(len(digits), options.split_sizes, numpy_generator(options.seed, "split")),
+        images=render([*digits, *unseen], options.size, frame),
+        z=np.concatenate([z, len(writers) + other_z]).astype(np.int64),
+        attributes=attributes([*digits, *unseen]),
+        split=np.concatenate([parts, np.full(len(unseen), UNSEEN, np.uint8)]),
         provenance={
             "dataset": "pendigits",
             **provenance,
             "private": "writer",
             "utility": "digit",
             "balanced": True,  # everybody was asked for every digit equally often: see evaluation.certificate
-            "split": "random",
+            "split": split,
             "digits": len(digits),
             "strokes": sum(len(digit.strokes) for digit in digits),
             "writers": len(writers),
             "size": options.size,
-            "frame": options.frame,
+            "frame": frame,
             "split_seed": options.seed,
         },
     )

@@ -73,6 +73,45 @@ def certificate_rows(
     return [{**key, **row, "source": data.source} for row in found]
 
 
+def unseen_rows(
+    known: tuple[Dataset, Codebook],
+    unseen: tuple[Dataset, Codebook],
+    *,
+    reader: NetworkAttacker,
+    images_per_person: Sequence[int] = (1, 5, 20),
+    delta: float = 0.05,
+    key: Mapping,
+) -> list[dict]:
+    """`certificate.certify` on all images of unseen people: a row for each number m of images of one person.
+
+    Nothing of theirs took part in anything, so that every image counts: each comes with its codes, `known` people's
+    raw images with theirs. References are equal shares of the unseen people and the codes of known training images.
+    Besides `certify`'s columns:
+
+    utility      accuracy of the utility label, predicted from the code as in known people's training images
+    naturalness  accuracy of the utility label, read by `reader` from the code's image
+    majority     the share of the commonest person
+    source       where the images come from
+    """
+    (data, book), (people, shown) = known, unseen
+    codes, train, truth = shown.codes, data.split == 0, people.task(people.utility)
+    labels, columns = np.unique(data.task(data.utility)[train], return_inverse=True)
+    table = np.zeros((len(book), len(labels)), int)
+    np.add.at(table, (book.codes[train], columns), 1)
+    shared = {
+        "utility": float(np.mean(labels[table.argmax(1)][codes] == truth)),
+        "naturalness": float(np.mean(reader.predict(book.images)[codes] == truth)),
+        "majority": float(np.bincount(people.z).max() / len(people)),
+    }
+    references = {
+        "p_z": np.full(people.n_private, 1 / people.n_private),
+        "p_k": smoothed(book.codes[train], len(book)),
+    }
+    how = {"images_per_person": images_per_person, "design_size": len(people) if people.balanced else None}
+    rows = certify(codes, people.z, **references, **how, delta=delta)
+    return [{**key, **row, **shared, "source": people.source} for row in rows]
+
+
 def utility_rows(data: Dataset, book: Codebook, names: Sequence[str], *, key: Mapping) -> list[dict]:
     """`utility.utility_by_code` of a release: rows led by `key`, with their source."""
     return [{**key, **row, "source": data.source} for row in utility_by_code(data, book.codes, names)]

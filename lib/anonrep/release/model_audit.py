@@ -32,7 +32,7 @@ def audit(path: str | Path, data: Dataset, budget: dict, *, seed: int = 0, devic
     Returns the facts. A model whose output is nearly constant has collapsed, and gets no number. Raises ValueError for
     other data.
     """
-    model, device = load(path, device), pick_device(device)
+    model, device, data = load(path, device), pick_device(device), data.known()
     if _told(data.provenance) != _told(model.provenance):
         raise ValueError(
             f"{path} was trained on other data or another split; expected the same, or no test image is new"

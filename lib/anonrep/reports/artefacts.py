@@ -39,6 +39,7 @@ class Artefacts:
         self.name, self.splits = data, list(splits)
         self.releases = {name: release for name, release in releases.items() if release["data"] == data}
         self._data: dict[str, Dataset] = {}
+        self._everybody: dict[str, Dataset] = {}
         self._images: dict[tuple, np.ndarray | Codebook] = {}
         self._seeds: dict[int, Results] = {}
 
@@ -69,12 +70,13 @@ class Artefacts:
         return pd.DataFrame(rows).astype({"setting": float, "target": float, "collapsed": object})
 
     def data(self, split: str) -> Dataset:
-        """The data set at one split."""
+        """The known people of the data set at one split."""
         if split not in self._data:
             try:
-                self._data[split] = Dataset.load(paths.data_file(self.name, split))
+                self._everybody[split] = Dataset.load(paths.data_file(self.name, split))
             except FileNotFoundError as error:
                 raise Missing(error) from None
+            self._data[split] = self._everybody[split].known()
         return self._data[split]
 
     def run(self, survived: bool = True, **key: object) -> pd.Series | None:
@@ -93,7 +95,7 @@ class Artefacts:
         if key not in self._images:
             found = {**run, "codes": None if pd.isna(run.codes) else run.codes}
             try:
-                release = load(self.folder(run), data, found)
+                release = load(self.folder(run), self._everybody[run.split], found)
                 if release.data.images.shape != data.images.shape:
                     raise ValueError(f"images {release.data.images.shape} beside {data.images.shape}")
             except FileNotFoundError as error:

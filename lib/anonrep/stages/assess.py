@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from anonrep.data.dataset import Dataset
-from anonrep.evaluation.attackers import AttackBudget
-from anonrep.evaluation.frontier import certificate_rows, utility_rows
+from anonrep.evaluation.attackers import FEW, PAPERS, AttackBudget
+from anonrep.evaluation.frontier import certificate_rows, unseen_rows, utility_rows
 from anonrep.evaluation.judge import judge
 from anonrep.evaluation.naturalness import naturalness
 from anonrep.evaluation.network_attacker import NetworkAttacker
@@ -31,13 +31,14 @@ def assess_release(
 ) -> None:
     """Every judge on every release in `folder`: one JSON file `out`, with rows by kind.
 
-    attacks      what attackers found (`attack_release`); of the seeds of one setting the first faces the whole suite
+    attacks      what attackers found (`attack_release`); of the seeds of one setting the first faces the whole suite,
+                 and some attackers go for unseen people as well (`attack_unseen`)
     naturalness  does a release still look like what it shows, where `assessment` asks for it
-    certificate  what no classifier exceeds, of codebooks; and `utility`, what else they keep
+    certificate  what no classifier exceeds, of codebooks, and on unseen people; and `utility`, what else they keep
     runs         every run, why it collapsed, and the swings of a game that did not (`swings`). A collapsed run has a
                  row here alone: it is never reported as private
     """
-    folder, device = Path(folder), pick_device(device)
+    folder, device, raw = Path(folder), pick_device(device), data.known()
     rows = {"attacks": [], "naturalness": [], "certificate": [], "utility": [], "runs": []}
     seen, history = set(), folder / "history.json"
     epochs = read_json(history) if history.exists() else []
@@ -53,18 +54,23 @@ def assess_release(
         if release.attacked:
             setting = (release.key["method"], release.key["setting"], release.key["target"])
             rows["attacks"] += attack_release(release, assessment, readers, first=setting not in seen, device=device)
+            if release.unseen and setting not in seen:
+                rows["attacks"] += attack_unseen(release.unseen, assessment, readers, device=device)
             seen.add(setting)
             if assessment["naturalness"]:
                 how = {"reader": readers[data.utility], "task": data.utility, "seed": release.key["seed"]}
                 budget = _budget(assessment, release.key["method"])
-                found = naturalness(data, release.data, budget=budget, device=device, **how)
+                found = naturalness(raw, release.data, budget=budget, device=device, **how)
                 rows["naturalness"].append({**release.key, **found, "source": data.source})
         if release.certified:
             key = {**release.key, "codes": release.codes}
             how = {"reader": readers[data.utility], "images_per_person": assessment["images_per_person"], "key": key}
-            rows["certificate"] += certificate_rows(data, release.codebook, **how)
+            rows["certificate"] += certificate_rows(raw, release.codebook, **how)
+            if release.unseen:
+                both = (raw, release.codebook), (data.unseen(), release.unseen.codebook)
+                rows["certificate"] += unseen_rows(*both, **how | {"key": key | {"people": "unseen"}})
             names = [name for name in assessment["attributes"] if name in data.attributes]
-            rows["utility"] += utility_rows(data, release.codebook, names, key=key)
+            rows["utility"] += utility_rows(raw, release.codebook, names, key=key)
     write_json(out, rows)
 
 
@@ -118,6 +124,24 @@ def attack_release(
         readers={} if assessment["naturalness"] else _asked(readers, release),
         images_per_person=assessment["images_per_person"],
         permute=permute,
+        device=device,
+        key={**release.key, "knowledge": "release"},
+    )
+
+
+def attack_unseen(release: Release, assessment: Mapping, readers: Readers, *, device: str = "cpu") -> list[dict]:
+    """The rows of attackers on a release of unseen people: one of each kind, who learn from released images of them.
+
+    The utility label is predicted by the paper's network, and read by a network trained on raw images of known people.
+    """
+    task = release.data.utility
+    return judge(
+        release.data,
+        _budget(assessment, release.key["method"]),
+        private=FEW,
+        utility=PAPERS,
+        readers={task: readers[task]},
+        images_per_person=assessment["images_per_person"],
         device=device,
         key={**release.key, "knowledge": "release"},
     )

@@ -12,7 +12,7 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.game import encode
 from anonrep.methods.codebooks import kmeans_codes, medoids, substitution_codebook
-from anonrep.methods.perturbations import perturb
+from anonrep.methods.perturbations import NEED_THE_PERSON, perturb
 from anonrep.networks import Autoencoder
 from anonrep.stages.checkpoints import load_players
 from anonrep.stages.finite import decoded
@@ -52,7 +52,8 @@ def baseline_release(
             name = f"{'only' if value is None else f'{value:g}'}-{seed}.npz"
             how = {"method": method, "setting": value, "seed": seed}
             if method not in CODEBOOKS:
-                data.released(perturb(data, method, value, seed), **how).save(out / name)
+                people = data.known() if method in NEED_THE_PERSON else data
+                people.released(perturb(people, method, value, seed), **how).save(out / name)
                 releases.append(row(method, value, seed, name))
                 continue
             codes, seed = (None, value) if method == "substitution codebook" else (value, seed)

@@ -12,13 +12,13 @@ attacked, certified            whether the attackers are trained on it, whether 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from anonrep.data.codebook import Codebook
-from anonrep.data.dataset import Dataset
+from anonrep.data.dataset import UNSEEN, Dataset
 from anonrep.utils.files import read_json, write_json
 
 INDEX = "releases.json"
@@ -28,10 +28,12 @@ INDEX = "releases.json"
 class Release:
     """Released images, as judges are handed them.
 
-    key                  dataset, split, method, setting, target, seed
+    key                  dataset, split, people ("known" or "unseen"), method, setting, target, seed
     data                 the data set with released images in the place of raw ones
     codebook             where the images are codewords; `codes` is how many were asked for
     attacked, certified  as in `releases.json`
+    unseen               the same release of people who took part in nothing, as a `Release` of their own; None where
+                         there are none, or where the method cannot be applied to them
     """
 
     key: dict
@@ -40,6 +42,7 @@ class Release:
     codes: int | None
     attacked: bool
     certified: bool
+    unseen: "Release | None" = None
 
 
 def row(
@@ -81,18 +84,30 @@ def read_index(folder: str | Path) -> list[dict]:
 def key_of(data: Dataset, found: Mapping) -> dict:
     """The columns that name a release in every table."""
     names = ("method", "setting", "target", "seed")
-    return {"dataset": data.provenance["dataset"], "split": data.provenance["split"]} | {n: found[n] for n in names}
+    of = {"dataset": data.provenance["dataset"], "split": data.provenance["split"], "people": "known"}
+    return of | {name: found[name] for name in names}
 
 
 def load(folder: str | Path, data: Dataset, found: Mapping) -> Release:
-    """One release of a folder: `found` is its row, `data` the raw data set."""
-    path, key = Path(folder) / found["file"], key_of(data, found)
+    """One release of a folder: `found` is its row, `data` the raw data set with its unseen people."""
+    path, book = Path(folder) / found["file"], None
     if found["codes"] is None:
-        released, book = Dataset.load(path), None
+        released = Dataset.load(path)
     else:
         book = Codebook.load(path)
         released = data.released(book.release())
-    return Release(key, released, book, found["codes"], found["attacked"], found["certified"])
+    flags = {name: found[name] for name in ("attacked", "certified")}
+    return apart(Release(key_of(data, found), released, book, found["codes"], **flags))
+
+
+def apart(release: Release) -> Release:
+    """The known people's part of a release of everybody, with the unseen people's as `unseen`."""
+    data, book, others = release.data, release.codebook, release.data.split == UNSEEN
+    found = data.unseen()
+    if found is not None:
+        key = release.key | {"people": "unseen"}
+        found = replace(release, key=key, data=found, codebook=book and book.take(others))
+    return replace(release, data=data.known(), codebook=book and book.take(~others), unseen=found)
 
 
 def load_all(folder: str | Path, data: Dataset) -> Iterator[Release]:

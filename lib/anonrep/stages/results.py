@@ -1,7 +1,7 @@
 """Results as tables: the rows of all judges of a data set, put together, and what tables and prose take from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def collect(
 
     The releases are an argument, never what happens to lie in a folder: one that is taken back leaves no ghost.
 
-    about.json                names of the labels, sizes, source
+    about.json                names of the labels, sizes, source; of unseen people, how many they and their images are
     attacks.json              a row an attacker (`evaluation.judge`), the controls first
     naturalness.json, runs.json, certificate.json, utility.json
     target_accuracy.json      `answers`
@@ -48,6 +48,7 @@ def collect(
         write_json(out / f"{kind}.json", found)
     sets = {split: Dataset.load(paths.data_file(data, split)) for split in splits}
     first = sets[splits[0]]
+    others = first.unseen()
     write_json(
         out / "about.json",
         {
@@ -57,6 +58,7 @@ def collect(
             "source": first.source,
             "n_private": first.n_private,
             "splits": {split: [int((one.split == part).sum()) for part in range(3)] for split, one in sets.items()},
+            "unseen": None if others is None else {"people": others.n_private, "images": len(others)},
         },
     )
     here = [name for name in mine if releases[name]["split"] == splits[0]]
@@ -104,7 +106,8 @@ class Results:
     """The rows of one data set as tables; everything a report says is taken from here.
 
     about                what `collect` wrote of the data set
-    attacks, naturalness, certificate, utility, runs, target_accuracy   a table a file
+    attacks, naturalness, certificate, utility, runs, target_accuracy   a table a file, of known people
+    unseen               the attacks and certificates on unseen people, as `Results`; None where there are none
     """
 
     about: dict
@@ -114,13 +117,25 @@ class Results:
     utility: pd.DataFrame
     runs: pd.DataFrame
     target_accuracy: pd.DataFrame
+    unseen: "Results | None" = None
 
     @classmethod
     def read(cls, folder: str | Path) -> "Results":
         """The files of `collect`; a missing one is named, with the command that makes it."""
         about = read_json(Path(folder) / "about.json")
         tables = {name: as_table(read_json(Path(folder) / f"{name}.json")) for name in (*KINDS, "target_accuracy")}
-        return cls(about, **tables)
+        known, unseen = (
+            {name: rows[rows.people == people] if "people" in rows else rows for name, rows in tables.items()}
+            for people in ("known", "unseen")
+        )
+        others = about | {"n_private": about["unseen"]["people"]} if about["unseen"] else None
+        return cls(about, **known, unseen=others and cls(others, **unseen))
+
+    def on(self, split: str) -> "Results":
+        """The rows on one split of the images."""
+        mine = {kind: getattr(self, kind) for kind in KINDS}
+        mine = {kind: rows[rows.split == split] if len(rows) else rows for kind, rows in mine.items()}
+        return replace(self, **mine, unseen=self.unseen and self.unseen.on(split))
 
     @property
     def private(self) -> str:

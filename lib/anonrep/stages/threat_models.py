@@ -36,6 +36,7 @@ def assess_threat_models(
         return write_json(out, [])
     if not releases:
         raise ValueError(f"{', '.join(map(str, folders))}: all runs collapsed; there is nothing to attack")
+    data = data.known()
     labels, train, test = data.task(data.private), data.split == 0, data.split == 2
     held, few, rows = data.split == 1, np.zeros(len(data), bool), []
     chosen = numpy_generator(0, "as few").choice(np.flatnonzero(train), min(held.sum(), train.sum()), replace=False)
