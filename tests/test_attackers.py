@@ -195,7 +195,7 @@ def test_a_network_killed_by_its_rate_is_started_again_at_a_lower_one(tmp_path):
     assert saved.trained_
     assert saved.restarts_ > 0
     assert saved.score(*labelled(60, seed=1)) > 0.95
-    dead = NetworkAttacker(epochs=1, batch=50, rate=100.0).fit(images, labels)
+    dead = NetworkAttacker(epochs=4, batch=16, rate=1000.0).fit(images, labels)
     assert (dead.restarts_, dead.trained_) == (network_attacker.RESTARTS, False)
     dead.save(tmp_path / "a.safetensors")
     loaded = NetworkAttacker().load(tmp_path / "a.safetensors")
