@@ -67,6 +67,7 @@ def key(data: Dataset, method: str, setting: float | None, target: int | None, s
     return {
         "dataset": data.provenance["dataset"],
         "split": data.provenance["split"],
+        "people": "known",
         "method": method,
         "setting": setting,
         "target": target,
@@ -77,7 +78,7 @@ def key(data: Dataset, method: str, setting: float | None, target: int | None, s
 def write_metrics(folder: Path, data: Dataset, splits: dict, **rows: list[dict]) -> None:
     """The files that stage `results` writes."""
     about = {"dataset": data.provenance["dataset"], "private": data.private, "utility": data.utility}
-    about |= {"source": data.source, "n_private": data.n_private, "splits": splits}
+    about |= {"source": data.source, "n_private": data.n_private, "splits": splits, "unseen": None}
     out = folder / paths.metrics_folder(about["dataset"])
     write_json(out / "about.json", about)
     for kind in ("attacks", "naturalness", "certificate", "utility", "runs", "target_accuracy"):

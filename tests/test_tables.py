@@ -11,7 +11,15 @@ from anonrep.reports import tables, words
 from anonrep.stages.results import Results, as_table
 from anonrep.utils.text import percent
 
-KEY = {"dataset": "d", "split": "random", "target": None, "source": "uci", "knowledge": "release", "m": 1}
+KEY = {
+    "dataset": "d",
+    "split": "random",
+    "people": "known",
+    "target": None,
+    "source": "uci",
+    "knowledge": "release",
+    "m": 1,
+}
 
 
 def attack(method: str, setting: float | None, seed: int, task: str, attacker: str, accuracy: float, **more) -> dict:

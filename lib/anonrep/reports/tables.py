@@ -14,10 +14,10 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.information import least_error
 from anonrep.reports import elements
-from anonrep.reports.figures import BASELINES, FACES, OURS, PAPER, named, release_name, synthetic, title_suffix
+from anonrep.reports.figures import BASELINES, FACES, OURS, PAPER, RIVALS, named, release_name, synthetic, title_suffix
 from anonrep.stages.results import KEY, READER, Results
 from anonrep.utils import project
-from anonrep.utils.text import percent
+from anonrep.utils.text import at_most, percent
 
 Point = Mapping[str, object]  # of a release: split, method, setting, target
 ATTACKED = {  # what the attackers of a row were trained on
@@ -297,6 +297,39 @@ def target_table(results: Results, split: str) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def unseen_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
+    """Known people beside people who took part in nothing, a row a release: raw images, our methods, simple baselines.
+
+    Of a method the first, the middle and the last lambda, and those of `points`. A bound is the greatest over seeds.
+    """
+    private, utility, lams = results.private, results.to_keep, {}
+    both = releases(results).merge(releases(results.unseen), on=KEY, suffixes=("", "_unseen"))
+    for method, mine in both[both.method.isin(list(OURS))].groupby("method"):
+        sweep = sorted(mine.setting)
+        chosen = [point["setting"] for point in points if point["method"] == method]
+        lams[method] = {sweep[0], sweep[len(sweep) // 2], sweep[-1], *chosen}
+    chances = chance(results, both.split.iloc[0]), results.unseen.about["unseen"]["chance"]
+    lines = [{"release": "chance", **dict(zip(_pair(f"{private}: best attacker"), map(percent, chances), strict=True))}]
+    others = [name for name in ("raw", *BASELINES) if name not in RIVALS]
+    for _, row in both[both.method.isin([*OURS, *others])].iterrows():
+        if row.method in lams and row.setting not in lams[row.method]:
+            continue
+        line = {"release": "raw images" if row.method == "raw" else release_name(row.method, row.setting)}
+        for title, name, shown in (
+            (f"{private}: best attacker", "private", percent),
+            (f"{private}: certified bound", "bound", at_most),
+            (f"{utility}: fresh CNN", "utility_cnn", percent),
+            (f"{utility}: raw-trained", "utility_reader", percent),
+        ):
+            line |= dict(zip(_pair(title), map(shown, row[[name, f"{name}_unseen"]]), strict=True))
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("")
+
+
+def _pair(title: str) -> tuple[str, str]:
+    return title, f"{title}, unseen people"
 
 
 def certificate_table(results: Results) -> pd.DataFrame:

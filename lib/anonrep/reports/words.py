@@ -8,7 +8,7 @@ from anonrep.reports import tables
 from anonrep.reports.figures import BASELINES, OURS, named, release_name, synthetic
 from anonrep.reports.tables import Point, at
 from anonrep.stages.results import Results, limited
-from anonrep.utils.text import percent
+from anonrep.utils.text import at_most, percent
 
 FIGURE2 = (
     "Accuracy of fresh attackers against lambda, a panel for each method, with the accuracies on raw images and "
@@ -126,6 +126,36 @@ def faces(results: Results, split: str) -> str:
             f"the {private} in {percent(best.private)} and the {utility} in {percent(best.utility)}."
         )
     return " ".join([*said, *(certificate(results, row) for _, row in _finite(table, split))])
+
+
+def unseen(results: Results, points: Sequence[Point]) -> str:
+    """Does it hide people it has never seen? What is left of what attackers gain over chance, for each of `points`."""
+    if results.unseen is None:
+        return "There were no people who took part in nothing, so nothing can be said about them."
+    private, utility, about = results.private, results.to_keep, results.unseen.about["unseen"]
+    here, there = tables.releases(results), tables.releases(results.unseen)
+    chances = tables.chance(results, points[0]["split"]), about["chance"]
+    raw = [at(table, split=points[0]["split"], method="raw").iloc[0].private for table in (here, there)]
+    said = [
+        f"{about['people']} people who took part in nothing, with {about['images']} images, were released as well. On "
+        f"their raw images the best attacker names the {private} in {percent(raw[1])}; chance is {percent(chances[1])}."
+    ]
+    for point in points:
+        if at(there, **point).empty:
+            continue
+        rows = [at(table, **point).iloc[0] for table in (here, there)]
+        left = [f"{(row.private - low) / (high - low):.0%}" for row, low, high in zip(rows, chances, raw, strict=True)]
+        said.append(
+            f"Released by `{point['method']}` at λ = {point['setting']:g}, in {percent(rows[1].private)}: of what "
+            f"attackers gain over chance on raw images {left[1]} is left, and {left[0]} with known people. A fresh "
+            f"network finds the {utility} in {percent(rows[1].utility_cnn)}."
+        )
+        if rows[1].bound == rows[1].bound:
+            said.append(
+                f"No classifier names the {private} in more than {at_most(rows[1].bound)} of such images of these "
+                "people (95 % confidence, all of their images counted)."
+            )
+    return " ".join(said)
 
 
 def _finite(table: pd.DataFrame, split: str) -> list:

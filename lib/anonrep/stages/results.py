@@ -31,7 +31,8 @@ def collect(
 
     The releases are an argument, never what happens to lie in a folder: one that is taken back leaves no ghost.
 
-    about.json                names of the labels, sizes, source; of unseen people, how many they and their images are
+    about.json                names of the labels, sizes, source; of unseen people, where there are some, how many they
+                              and their images are, and chance
     attacks.json              a row an attacker (`evaluation.judge`), the controls first
     naturalness.json, runs.json, certificate.json, utility.json
     target_accuracy.json      `answers`
@@ -58,7 +59,8 @@ def collect(
             "source": first.source,
             "n_private": first.n_private,
             "splits": {split: [int((one.split == part).sum()) for part in range(3)] for split, one in sets.items()},
-            "unseen": None if others is None else {"people": others.n_private, "images": len(others)},
+            "unseen": others
+            and {"people": others.n_private, "images": len(others), "chance": others.chance(others.private)},
         },
     )
     here = [name for name in mine if releases[name]["split"] == splits[0]]
@@ -132,10 +134,11 @@ class Results:
         return cls(about, **known, unseen=others and cls(others, **unseen))
 
     def on(self, split: str) -> "Results":
-        """The rows on one split of the images."""
+        """The results on one split of the images alone."""
+        about = self.about | {"splits": {split: self.about["splits"][split]}}
         mine = {kind: getattr(self, kind) for kind in KINDS}
         mine = {kind: rows[rows.split == split] if len(rows) else rows for kind, rows in mine.items()}
-        return replace(self, **mine, unseen=self.unseen and self.unseen.on(split))
+        return replace(self, about=about, **mine, unseen=self.unseen and self.unseen.on(split))
 
     @property
     def private(self) -> str:
