@@ -486,7 +486,7 @@ def collect(out: Path, without: str = "", targets: tuple[float, ...] = (0.5,), *
     """What stage results writes where params.yaml has all releases but one."""
     write_json(paths.threat_models_file("faces"), [{"method": "insider"}])
     one = {"data": "faces", "split": "clips"}
-    grid = {name: one | {"method": RELEASES[name][0]} for name in JUDGED if name != without}
+    grid = {n: one | {"method": RELEASES[n][0], "options": RELEASES[n][1]} for n in JUDGED if n != without}
     results.collect("faces", ["clips"], grid | more, targets, out=out)
     return {path.stem: read_json(path) for path in out.iterdir()}
 
@@ -542,7 +542,7 @@ def test_the_best_attacker_is_best_on_average_over_the_seeds_it_was_set_on(tmp_p
     natural = {"split": "clips", "method": "open", "setting": None, "target": None, "expression_accuracy": 0.6}
     tables = {name: [] for name in (*results.KINDS, "target_accuracy")} | {"attacks": rows}
     tables["naturalness"] = [natural | {"seed": s, "ssim": s / 4, "two_sample_accuracy": 0.8} for s in SEEDS]
-    for name, found in (tables | {"about": {"private": "identity", "utility": "expression"}}).items():
+    for name, found in (tables | {"about": {"private": "identity", "utility": "expression", "unseen": None}}).items():
         write_json(tmp_path / f"{name}.json", found)
     table = results.Results.read(tmp_path).releases
     one, zero, second = (row for _, row in table.iterrows())

@@ -241,6 +241,8 @@ def test_the_words_of_the_reports(found, golden):
     parts += [words.claim(digits, point) for point in points]
     parts += [words.faces(faces, split) for split in faces.about["splits"]]
     parts += [words.answers(digits.target_accuracy)]
+    parts += [words.unseen(digits, points), tables.markdown(tables.unseen_table(digits, points))]
+    parts += [words.unseen(faces, points)]
     best = tables.best_by_knowledge(digits, points)
     surrogate = found["pendigits"].surrogates(points)
     for table in (

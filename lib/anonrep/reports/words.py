@@ -144,7 +144,10 @@ def unseen(results: Results, points: Sequence[Point]) -> str:
         if at(there, **point).empty:
             continue
         rows = [at(table, **point).iloc[0] for table in (here, there)]
-        left = [f"{(row.private - low) / (high - low):.0%}" for row, low, high in zip(rows, chances, raw, strict=True)]
+        left = [
+            f"{100 * (row.private - low) / (high - low):.0f} %"
+            for row, low, high in zip(rows, chances, raw, strict=True)
+        ]
         said.append(
             f"Released by `{point['method']}` at λ = {point['setting']:g}, in {percent(rows[1].private)}: of what "
             f"attackers gain over chance on raw images {left[1]} is left, and {left[0]} with known people. A fresh "
