@@ -58,6 +58,7 @@ def attacks(data: Dataset, key: dict, factor: float, tasks: dict = FOUND) -> lis
         accuracy = factor * value
         found = {"accuracy": accuracy, "low": accuracy - 0.05, "high": accuracy + 0.05, "n": 45, "m": 1}
         more = {"attackers": 3, "n_train": 90, "information": accuracy, "information_low": 0.1, "information_fano": 0.0}
+        more |= {"restarts": 0, "trained": True}
         rows.append({**key, "task": names[task], "attacker": attacker, **found, **more, "knowledge": "release"})
     return [{**one, "source": "synthetic"} for one in rows]
 

@@ -116,7 +116,7 @@ def faces(results: Results, split: str) -> str:
         row = standard.iloc[0]
         said.append(
             f"After the standard method a network that has only seen raw images names the {private} in "
-            f"{percent(row.private_reader)}, but a network trained on released images in {percent(row.private_cnn)}."
+            f"{percent(row.private_reader)}, but the best attacker of released images in {percent(row.private)}."
         )
     if best is None:
         said.append("Every game with a target collapsed.")
@@ -250,6 +250,25 @@ def fewer_images(rows: pd.DataFrame) -> str:
     return (
         f"Of {rows.n_train.max():.0f} training images {names}, drawn at random, because their cost grows with the "
         "square of the number (`pairwise_images` in the parameters). With all images they may find more."
+    )
+
+
+def restarted(rows: pd.DataFrame) -> str:
+    """The networks that ended at chance on their own training images, in sentences; "" if there is none."""
+    rows = rows[(rows.m == 1) & (rows.restarts > 0)]
+    if rows.empty:
+        return ""
+
+    def counted(some: pd.DataFrame) -> str:
+        found = some.groupby(["attacker", "method"], sort=False).size()
+        return ", ".join(f"{attacker} on `{method}` ({count})" for (attacker, method), count in found.items())
+
+    dead = rows[~rows.trained.astype(bool)]
+    ended = f"Some did so each time: {counted(dead)}. Their accuracy says nothing of the release and is not shown."
+    return (
+        "Some networks ended at chance on their own training images, although there was something to learn, and were "
+        f"started again from another seed at a lower rate: {counted(rows)}. "
+        + (ended if len(dead) else "All of them trained then.")
     )
 
 
