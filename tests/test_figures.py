@@ -8,10 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from small_game import PEOPLE, SIZE, fresh
 from test_tables import KEY, attack, made, natural
 
+from anonrep.game import GameConfig
 from anonrep.methods.perturbations import METHODS
 from anonrep.reports import figures, tables
+from anonrep.reports.fig1 import figure1, layer_sizes
 from anonrep.reports.fig2 import figure2
 from anonrep.reports.figures import BASELINES, COLOURS, FACES, OURS, WORDS, release_name
 from anonrep.reports.frontier import frontier
@@ -20,6 +23,9 @@ from anonrep.reports.pareto import images_per_person, pareto, targets
 POINTS = [{"method": "stabilised", "setting": 2.0}, {"method": "finite", "setting": 2.0}]
 HISTORY = pd.DataFrame({"epoch": [1, 2], **{name: [0.5, 0.6] for name in figures.PLAYERS}})
 TERMS = pd.DataFrame({"codes": [4, 4], "seed": 0, "restart": 0, "step": [0, 10], "price": 1, "information": [0.2, 0.1]})
+GAME = GameConfig(hidden=5, channels=3, adversary_channels=2)
+PLAYERS = fresh(GAME)
+SQUARES = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE), np.uint8)
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 6), np.uint8)
 
 
@@ -32,6 +38,7 @@ def every(found: dict, setting: str) -> dict[str, Figure]:
     usage = np.full((12, 3), 1 / 12)
     return {
         "figure2": figure2(digits, strips, "random", setting),
+        "figure1": figure1(PLAYERS, vars(GAME), *SQUARES, **labels),
         "pareto": pareto(digits, "random", setting),
         "targets": targets(faces, setting),
         "images_per_person": images_per_person(digits, POINTS, setting),
@@ -139,17 +146,29 @@ def test_every_method_has_a_mark_of_its_own_and_a_name():
     assert {release_name(*key) for key in names} == set(names.values())
 
 
+def test_fig_1_has_the_size_of_every_layer_of_the_networks_it_is_given():
+    sizes = [layer_sizes(player, SIZE, SIZE) for player in PLAYERS]
+    decoder = [(256,), (24,), (3, 4, 4), (1, SIZE, SIZE)]
+    assert sizes[0] == [(3, 4, 4), (6, 2, 2), (256,), (5,), *decoder]
+    assert sizes[1:] == [[(2, 4, 4), (4, 2, 2), (256,), (outputs,)] for outputs in (1, PEOPLE)]
+    figure = figure1(PLAYERS, vars(GAME), *SQUARES, source="uci")
+    said = [text.get_text() for text in figure.findobj(Text)]
+    for size in [size for player in sizes for size in player]:
+        assert (f"{size[0]}\n{size[1]} × {size[2]}" if len(size) == 3 else f"{size[0]}") in said
+
+
 def test_targets_are_points_at_utility_and_identity_beside_what_is_certified(found):
     results = found["ferg"].results
     table = tables.releases(results)
     for axis, split in zip(targets(results).axes, ("random", "clips"), strict=True):
         points = {part.get_label(): part.get_offsets() for part in axis.collections}
-        for method in FACES:
+        assert set(points) <= set(FACES), "the paper's numbers are for other images"
+        assert {"raw", "standard", "substituted", "finite"} <= set(points)
+        for method in points:
             mine = tables.at(table, split=split, method=method)
             np.testing.assert_allclose(points[method], mine[["utility", "private"]])
         levels = {line.get_label(): line.get_ydata()[0] for line in axis.get_lines()}
         assert levels == {"chance": 0.2, "finite: certified for every classifier": 0.25 if split == "random" else 0.45}
-        assert ("paper, Table 1 (FERG-DB)" in points) == (split == "random")
 
 
 def test_an_attacker_with_several_images_stands_beside_the_bound_of_its_own_release(found):

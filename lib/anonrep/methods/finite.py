@@ -8,7 +8,8 @@ The released image is a function of the code, so that I(Z; X_hat) <= I(Z; K) (da
 I(Z; K) is too large by about (K-1)(|Z|-1) / (2n) nats: the minimised quantity errs on the safe side. What is *claimed*
 of a release comes from `evaluation.certificate`, on other images.
 
-Fidelity says what a code should keep, without a label other than z. It is the sum of three terms (`objective`):
+Fidelity says what a code should keep, without a label other than z; on faces, which are compared in the coordinates
+of `methods.content`, clip numbers tell part of the expression. It is the sum of three terms (`objective`):
 
 distortion    of the image, in the whitened hidden layer of the autoencoder of phases (i) and (ii);
 consistency   an image and a neighbour *by another person*, each moved a little, should have the same code: what is

@@ -10,13 +10,16 @@ import pandas as pd
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
+from anonrep.networks import Players
 from anonrep.reports import tables
 from anonrep.reports.figures import named
 from anonrep.reports.tables import at
 from anonrep.stages import paths
+from anonrep.stages.checkpoints import load_players
 from anonrep.stages.releases import load, read_index
 from anonrep.stages.results import KEY, Results
 from anonrep.utils.files import Plain, read_arrays, read_json
+from anonrep.utils.seeds import numpy_generator
 
 ALL = "all"  # instead of one person or one value; ipywidgets takes None for "nothing chosen"
 
@@ -112,6 +115,11 @@ class Artefacts:
         self.images(run, [])
         return self._images[run.release, run.file]
 
+    def players(self, run: pd.Series) -> tuple[Players, dict]:
+        """The networks of a game after phase (iii), and its `GameConfig` as a dict."""
+        path = self.folder(run) / f"seed-{run.seed:g}"
+        return load_players(path), read_json(f"{path}.json")["game"]
+
     def history(self, run: pd.Series) -> pd.DataFrame:
         """The losses of a game by seed and epoch."""
         return pd.DataFrame(read_json(self.folder(run) / "history.json"))
@@ -143,6 +151,10 @@ class Artefacts:
             own = [group[z[group] == place % data.n_private] for place, group in enumerate(groups)]
             groups = [one if len(one) else group for one, group in zip(own, groups, strict=True)]
         return [int(group[len(group) // 2]) for group in groups][:most]
+
+    def drawn(self, split: str, n: int = 24) -> np.ndarray:
+        """Positions of n test images drawn at random, always the same: int64 (n,), or all where there are fewer."""
+        return numpy_generator(0, "drawn", split).permutation(np.flatnonzero(self.data(split).split == 2))[:n]
 
     def called(self, split: str, chosen: Sequence[int]) -> list[str]:
         """The names of the images at these positions: "writer 7, digit 3"; "aia, anger"."""

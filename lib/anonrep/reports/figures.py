@@ -56,10 +56,14 @@ BASELINES = {  # other ways to hide the person
 FACES = {  # the methods on faces
     "raw": {"color": "black", "marker": "*"},
     "standard": {"color": COLOURS["cnn"], "marker": "s"},
+    "standard, no anchor": {"color": "#cc79a7", "marker": "s"},
     "restricted": {"color": COLOURS["cnn"], "marker": "v"},
+    "restricted, no match": {"color": "#cc79a7", "marker": "v"},
     "pixels": {"color": COLOURS["utility"], "marker": "P"},
     "substituted": {"color": COLOURS["best"], "marker": "o"},
+    "substituted, no match": {"color": "#cc79a7", "marker": "o"},
     "finite": {"color": COLOURS["certified"], "marker": "D"},
+    "finite, own runs": {"color": "#56b4e9", "marker": "D"},
 }
 PAPER = {  # Table 1 of the paper, on FERG-DB: target to identity and expression, after substitution
     0: (0.4247, 0.7245),
@@ -128,8 +132,13 @@ def svg(figure: Figure) -> str:
         return file.getvalue()
 
 
-def show(figure: Figure | str | Path, alt: str, caption: str = "") -> None:
-    """Display a figure, or a saved SVG, with a text for people who cannot see it and a caption below it."""
+def show(figure: Figure | str | Path, alt: str, caption: str = "", file: str | Path | None = None) -> None:
+    """Display a figure, or a saved SVG, with a text for people who cannot see it and a caption below it.
+
+    file  where to `save` the figure as well
+    """
+    if file is not None:
+        save(figure, file)
     image = SVG(svg(figure)) if isinstance(figure, Figure) else SVG(filename=str(figure))
     display(image, metadata={"image/svg+xml": {"alt": alt, "caption": caption}})
 
@@ -225,14 +234,20 @@ def epochs_strip(
 
 
 def couples(
-    raw: np.ndarray, released: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
+    raw: np.ndarray,
+    *released: np.ndarray,
+    names: Sequence[str] = ("release",),
+    source: str,
+    setting: str = "full",
+    columns: int = 12,
+    ink: bool = True,
 ) -> Figure:
-    """The paper's Fig. 4: images above their releases, uint8 (K, H, W) each, `columns` a row."""
+    """The paper's Fig. 4: images above their releases, uint8 (K, H, W) each, `columns` a row; `names` of releases."""
     rows, labels = [], []
     for start in range(0, len(raw), columns):
-        rows += [raw[start : start + columns], released[start : start + columns]]
-        labels += ["image", "release"]
-    figure = Figure(figsize=(0.6 * columns + 1, 0.6 * len(rows) + 0.6), layout="constrained")
+        rows += [images[start : start + columns] for images in (raw, *released)]
+        labels += ["image", *names]
+    figure = Figure(figsize=(0.6 * columns + 1.2, 0.6 * len(rows) + 0.6), layout="constrained")
     mosaic(figure.subplots(), rows, labels, ink=ink)
     figure.suptitle(f"Test images and their releases: {title_suffix(source, setting)}", fontsize=9)
     return figure

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from anonrep.reports import tables
-from anonrep.reports.figures import BASELINES, COLOURS, FACES, OURS, PAPER, WORDS, percent_axes, title_suffix
+from anonrep.reports.figures import BASELINES, COLOURS, FACES, OURS, WORDS, percent_axes, title_suffix
 from anonrep.reports.tables import Point, at
 from anonrep.stages.results import Results
 
@@ -66,10 +66,7 @@ def _legend(figure: Figure, axis: Axes, **where: object) -> None:
 
 
 def targets(results: Results, setting: str = "full") -> Figure:
-    """The private label against the utility label, best attackers, a panel a split, a point a method and target.
-
-    The paper's points are of FERG-DB and of one network.
-    """
+    """The private label against the utility label, best attackers, a panel a split, a point a method and target."""
     private, utility, releases = results.private, results.to_keep, tables.releases(results)
     splits = list(results.about["splits"])
     figure = Figure(figsize=(11, 5.4), layout="constrained")
@@ -84,9 +81,6 @@ def targets(results: Results, setting: str = "full") -> Figure:
                 for row in points.itertuples():
                     place = (row.utility, row.private)
                     axis.annotate(f"{row.target:g}", place, textcoords="offset points", xytext=(5, 4), fontsize=8)
-        if split == "random":
-            found, kept = np.array(list(PAPER.values())).T
-            axis.scatter(kept, found, marker="x", color="grey", label="paper, Table 1 (FERG-DB)")
         axis.axhline(tables.chance(results, split), **CHANCE, label="chance")
         for bound in mine.bound.dropna().unique()[:1]:
             axis.axhline(bound, color=COLOURS["certified"], linewidth=1, label="finite: certified for every classifier")

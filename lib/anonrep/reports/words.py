@@ -10,6 +10,12 @@ from anonrep.reports.tables import Point, at
 from anonrep.stages.results import Results, limited
 from anonrep.utils.text import at_most, percent
 
+FIGURE1 = (
+    "The autoencoder with the size of each layer, the selector, the discriminator and the private classifier, and for "
+    "each loss the network that it moves.",
+    "Fig. 1 of the paper, drawn from the networks as they are. Below a block: the channels and the size of its image, "
+    "or its units. Pale blocks rest in phases (ii) and (iii). What the stabilised game adds to (12) is left out.",
+)
 FIGURE2 = (
     "Accuracy of fresh attackers against lambda, a panel for each method, with the accuracies on raw images and "
     "chance as lines and the certified bound of the finite release; below each panel, the same images at each lambda.",
@@ -33,8 +39,16 @@ PARETO = (
 TARGETS = (
     "Private label against utility label for every method and target, a panel for each split; the numbers are in "
     "Table 1.",
-    "Each point is a release, judged by its best attackers. Right and down is better. Crosses are the paper's own "
-    "numbers, for the real FERG-DB and one network.",
+    "Each point is a release, judged by its best attackers. Right and down is better.",
+)
+COUPLES = (
+    "Fig. 4: 24 test images, the outputs of the restricted game below them, and below those what replaces them.",
+    "Fig. 4 of the paper: 24 test images drawn at random, with the outputs of the restricted game and the training "
+    "images of the target that are substituted for them. Some outputs show artefacts or another expression.",
+)
+PAPERS_TABLE = (
+    "**Table 1 of the paper.** It is for the real FERG-DB and one network after substitution, so that its numbers "
+    "are not to be compared with those of synthetic faces."
 )
 IMAGES = (
     "Accuracy of the best attacker against how many images of one person it holds, for each audited release.",
@@ -116,7 +130,7 @@ def faces(results: Results, split: str) -> str:
         row = standard.iloc[0]
         said.append(
             f"After the standard method a network that has only seen raw images names the {private} in "
-            f"{percent(row.private_reader)}, but the best attacker of released images in {percent(row.private)}."
+            f"{percent(row.private_reader)}, but a network trained on released images in {percent(row.private_cnn)}."
         )
     if best is None:
         said.append("Every game with a target collapsed.")
@@ -128,37 +142,20 @@ def faces(results: Results, split: str) -> str:
     return " ".join([*said, *(certificate(results, row) for _, row in _finite(table, split))])
 
 
-def unseen(results: Results, points: Sequence[Point]) -> str:
-    """Does it hide people it has never seen? What is left of what attackers gain over chance, for each of `points`."""
-    if results.unseen is None:
-        return "There were no people who took part in nothing, so nothing can be said about them."
-    private, utility, about = results.private, results.to_keep, results.unseen.about["unseen"]
-    here, there = tables.releases(results), tables.releases(results.unseen)
-    chances = tables.chance(results, points[0]["split"]), about["chance"]
-    raw = [at(table, split=points[0]["split"], method="raw").iloc[0].private for table in (here, there)]
-    said = [
-        f"{about['people']} people who took part in nothing, with {about['images']} images, were released as well. On "
-        f"their raw images the best attacker names the {private} in {percent(raw[1])}; chance is {percent(chances[1])}."
-    ]
-    for point in points:
-        if at(there, **point).empty:
-            continue
-        rows = [at(table, **point).iloc[0] for table in (here, there)]
-        left = [
-            f"{100 * (row.private - low) / (high - low):.0f} %"
-            for row, low, high in zip(rows, chances, raw, strict=True)
-        ]
-        said.append(
-            f"Released by `{point['method']}` at λ = {point['setting']:g}, in {percent(rows[1].private)}: of what "
-            f"attackers gain over chance on raw images {left[1]} is left, and {left[0]} with known people. A fresh "
-            f"network finds the {utility} in {percent(rows[1].utility_cnn)}."
-        )
-        if rows[1].bound == rows[1].bound:
-            said.append(
-                f"No classifier names the {private} in more than {at_most(rows[1].bound)} of such images of these "
-                "people (95 % confidence, all of their images counted)."
-            )
-    return " ".join(said)
+def own_runs(results: Results) -> str:
+    """What it costs the finite release to learn from runs of similar images and not from clips; "" without it."""
+    rows = results.certificate
+    rows = rows[rows.m == 1] if len(rows) else rows
+    pair = [at(rows, method=name) for name in ("finite, own runs", "finite")] if len(rows) else []
+    if not pair or pair[0].empty:
+        return ""
+    own, clips = pair[0].iloc[0], at(pair[1], split=pair[0].split.iloc[0])
+    clips, private, utility = clips.iloc[0], results.private, results.to_keep
+    return (
+        f"With its own runs the release is told the {utility} in no form. Its code tells the {utility} in "
+        f"{percent(own.utility)} of test images, where clips gave {percent(clips.utility)} (split {own.split}), and "
+        f"it names the {private} in at most {at_most(own.bound)} instead of {at_most(clips.bound)} (certified)."
+    )
 
 
 def _finite(table: pd.DataFrame, split: str) -> list:
@@ -250,25 +247,6 @@ def fewer_images(rows: pd.DataFrame) -> str:
     return (
         f"Of {rows.n_train.max():.0f} training images {names}, drawn at random, because their cost grows with the "
         "square of the number (`pairwise_images` in the parameters). With all images they may find more."
-    )
-
-
-def restarted(rows: pd.DataFrame) -> str:
-    """The networks that ended at chance on their own training images, in sentences; "" if there is none."""
-    rows = rows[(rows.m == 1) & (rows.restarts > 0)]
-    if rows.empty:
-        return ""
-
-    def counted(some: pd.DataFrame) -> str:
-        found = some.groupby(["attacker", "method"], sort=False).size()
-        return ", ".join(f"{attacker} on `{method}` ({count})" for (attacker, method), count in found.items())
-
-    dead = rows[~rows.trained.astype(bool)]
-    ended = f"Some did so each time: {counted(dead)}. Their accuracy says nothing of the release and is not shown."
-    return (
-        "Some networks ended at chance on their own training images, although there was something to learn, and were "
-        f"started again from another seed at a lower rate: {counted(rows)}. "
-        + (ended if len(dead) else "All of them trained then.")
     )
 
 
