@@ -30,7 +30,7 @@ WHY = "collapsed in epoch 2 of the privacy phase: the output was all but constan
 DIGITS = parse_unipen(synthetic_pendigits(seed=0, writers=3, digits_per_writer=60))
 SHAPE = {"height": 20, "width": 20, "n_private": 3, "hidden": 6, "channels": 4, "adversary_channels": 4}
 FOUND = {("private", "cnn"): 0.8, ("private", "svm"): 0.9, ("private", "neighbours"): 0.7, ("utility", "cnn"): 0.95}
-READER = "raw reader"
+READER, UNSEEN = "raw reader", {"people": "unseen"}
 
 
 def make_project(folder: Path) -> Path:
@@ -58,6 +58,7 @@ def attacks(data: Dataset, key: dict, factor: float, tasks: dict = FOUND) -> lis
         accuracy = factor * value
         found = {"accuracy": accuracy, "low": accuracy - 0.05, "high": accuracy + 0.05, "n": 45, "m": 1}
         more = {"attackers": 3, "n_train": 90, "information": accuracy, "information_low": 0.1, "information_fano": 0.0}
+        more |= {"restarts": 0, "trained": True}
         rows.append({**key, "task": names[task], "attacker": attacker, **found, **more, "knowledge": "release"})
     return [{**one, "source": "synthetic"} for one in rows]
 
@@ -67,6 +68,7 @@ def key(data: Dataset, method: str, setting: float | None, target: int | None, s
     return {
         "dataset": data.provenance["dataset"],
         "split": data.provenance["split"],
+        "people": "known",
         "method": method,
         "setting": setting,
         "target": target,
@@ -74,10 +76,10 @@ def key(data: Dataset, method: str, setting: float | None, target: int | None, s
     }
 
 
-def write_metrics(folder: Path, data: Dataset, splits: dict, **rows: list[dict]) -> None:
-    """The files that stage `results` writes."""
+def write_metrics(folder: Path, data: Dataset, splits: dict, unseen: dict | None = None, **rows: list[dict]) -> None:
+    """The files that stage `results` writes; `unseen`: what about.json says of unseen people."""
     about = {"dataset": data.provenance["dataset"], "private": data.private, "utility": data.utility}
-    about |= {"source": data.source, "n_private": data.n_private, "splits": splits}
+    about |= {"source": data.source, "n_private": data.n_private, "splits": splits, "unseen": unseen}
     out = folder / paths.metrics_folder(about["dataset"])
     write_json(out / "about.json", about)
     for kind in ("attacks", "naturalness", "certificate", "utility", "runs", "target_accuracy"):
@@ -92,6 +94,7 @@ def _digits(folder: Path, releases: dict) -> None:
         start = folder / paths.start_folder("pendigits-stabilised") / f"seed-{seed}"
         save_players(start, _players(seed), SHAPE | {"variational": False})
         rows["attacks"] += attacks(data, key(data, "raw", None, None, seed), 1.0 - 0.02 * seed)
+    rows["attacks"] += attacks(data, key(data, "raw", None, None, 0) | UNSEEN, 0.95)
     for method, seeds in SEEDS.items():
         for lam in LAMBDAS:
             name = f"pendigits-{method}-{lam:g}".replace(".", "_")
@@ -109,10 +112,12 @@ def _digits(folder: Path, releases: dict) -> None:
                     continue
                 make(place / file.format(seed), data, lam, seed)
                 rows["attacks"] += attacks(data, run, 0.9 - lam / 10 - 0.02 * seed)
+                rows["attacks"] += attacks(data, run | UNSEEN, 0.9 - lam / 20) if seed == 0 else []
                 natural = {"digit_accuracy": 0.85, "ssim": 0.5, "two_sample_accuracy": 0.6}
                 rows["naturalness"].append({**run, **natural, "source": "synthetic"})
                 if method == "finite":
                     rows["certificate"] += list(_certified({**run, "codes": 8}, 0.6 - lam / 20 + 0.01 * seed))
+                    rows["certificate"] += list(_certified({**run | UNSEEN, "codes": 8}, 0.7 - lam / 20))
                     kept = {"attribute": "aspect", "kind": "R2", "score": 0.4, "chance": 0.0}
                     rows["utility"].append({**run, "codes": 8, **kept, "source": "synthetic"})
             save_index(place, index)
@@ -126,7 +131,7 @@ def _digits(folder: Path, releases: dict) -> None:
                     write_arrays(place / f"snapshots-{seed}.npz", data.provenance, snapshots=watched)
     rows["target_accuracy"] = [{"answer": "At most 20 % can be had.", "source": "synthetic"}]
     splits = {"random": [int((data.split == part).sum()) for part in range(3)]}
-    write_metrics(folder, data, splits, **rows)
+    write_metrics(folder, data, splits, {"people": 2, "images": 40, "chance": 0.55}, **rows)
 
 
 def _certified(run: dict, bound: float) -> Iterator[dict]:

@@ -15,6 +15,7 @@ from anonrep.evaluation.intervals import wilson
 
 PEOPLE, SIZE = 4, 12
 COLUMNS = ["task", "attacker", "m", "accuracy", "low", "high", "n", "attackers", "candidates", "n_train"]
+COLUMNS += ["restarts", "trained"]
 INFORMATION = ["information_fano", "information", "information_low"]
 
 
@@ -114,6 +115,7 @@ def test_the_rows_hold_what_was_counted():
         tried = {name: len(candidates) for name, candidates in attackers.items()} | {"ensemble": 2}  # of 2 and of 3
         assert row["candidates"] == tried[row["attacker"]]
         assert row["n_train"] == 100
+        assert (row["restarts"], row["trained"]) == (0, True)
         hits = round(row["accuracy"] * row["n"])
         assert hits / row["n"] == row["accuracy"]
         assert (row["low"], row["high"]) == wilson(hits, row["n"], simultaneous=4)

@@ -9,8 +9,9 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 
+from anonrep.evaluation import network_attacker
 from anonrep.evaluation.attackers import AtMost, AttackBudget, SupportVectors, suite
-from anonrep.evaluation.network_attacker import NetworkAttacker, large_network, perceptron, plain_network
+from anonrep.evaluation.network_attacker import NetworkAttacker, at_chance, large_network, perceptron, plain_network
 
 QUICK = AttackBudget(network_epochs=1, large_epochs=1, trees=3, boosting_rounds=2)
 NETWORKS = [plain_network, large_network, perceptron]
@@ -176,3 +177,46 @@ def test_weights_come_back_bit_by_bit(tmp_path, network):
     for name, value in attacker.module_.state_dict().items():
         assert torch.equal(value, loaded.module_.state_dict()[name]), name
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.safetensors"]
+
+
+def test_a_healthy_network_is_what_it_was_without_the_check(monkeypatch):
+    images, labels = labelled(200)
+    healthy = NetworkAttacker(epochs=4, batch=16).fit(images, labels)
+    assert (healthy.restarts_, healthy.trained_) == (0, True)
+    monkeypatch.setattr(NetworkAttacker, "_is_dead", lambda *_: False)
+    unchecked = clone(healthy).fit(images, labels)
+    assert np.array_equal(healthy.predict_proba(images), unchecked.predict_proba(images))
+
+
+def test_a_network_killed_by_its_rate_is_started_again_at_a_lower_one(tmp_path):
+    """At a rate of 1 its units die, so that it says the same of every image; the next is another network."""
+    images, labels = labelled(200)
+    saved = NetworkAttacker(epochs=4, batch=16, rate=1.0).fit(images, labels)
+    assert saved.trained_
+    assert saved.restarts_ > 0
+    assert saved.score(*labelled(60, seed=1)) > 0.95
+    dead = NetworkAttacker(epochs=4, batch=16, rate=1000.0).fit(images, labels)
+    assert (dead.restarts_, dead.trained_) == (network_attacker.RESTARTS, False)
+    dead.save(tmp_path / "a.safetensors")
+    loaded = NetworkAttacker().load(tmp_path / "a.safetensors")
+    assert (loaded.restarts_, loaded.trained_) == (network_attacker.RESTARTS, False)
+
+
+def test_where_nothing_can_be_learned_and_where_labels_are_learned_by_heart_no_network_is_called_dead():
+    images, labels = labelled(200)
+    shuffled = np.random.default_rng(0).permutation(labels)
+    for shown, truth in ((np.full_like(images, 9), labels), (images, shuffled)):
+        attacker = NetworkAttacker(perceptron, epochs=8, batch=16, rate=2e-3).fit(shown, truth)
+        assert (attacker.restarts_, attacker.trained_) == (0, True)
+
+
+@pytest.mark.parametrize("told", [0, 0.3], ids=["nothing", "a third"])
+def test_chance_is_dead_only_where_a_table_of_the_images_does_better(told):
+    """Twenty codewords: sixteen that all four labels share alike, and one for a share `told` of each label's images."""
+    draw, n = np.random.default_rng(0), 5000
+    labels = draw.choice(4, n, p=[0.4, 0.2, 0.2, 0.2])
+    codes = np.where(draw.random(n) < told, 16 + labels, draw.integers(0, 16, n))
+    images = np.repeat(codes.astype(np.uint8), 4).reshape(n, 2, 2)
+    commonest = int((labels == 0).mean() * 2000)
+    assert at_chance(commonest, 2000, images, labels) == (told > 0)
+    assert not at_chance(commonest + 200, 2000, images, labels)

@@ -15,7 +15,7 @@ from bench.__main__ import said
 import anonrep
 from anonrep.pipeline.parameters import declared, parse
 from anonrep.release.folder import release_folder
-from anonrep.reports import tables
+from anonrep.reports import tables, words
 from anonrep.stages.results import KINDS, Results
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +58,8 @@ def results(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     for name, data in files.items():
         (folder / f"{name}.json").write_bytes(data)
-    return Results.read(folder)
+    found = Results.read(folder)
+    return found.on("random") if request.param == "pendigits" else found
 
 
 def points(results: Results) -> list[dict]:
@@ -80,6 +81,11 @@ def points(results: Results) -> list[dict]:
 def test_the_tables_are_printed_by_the_code(results, printed):
     name = {"pendigits": "headline", "ferg": "faces"}[results.about["dataset"]]
     printed("README.md", name, tables.markdown(tables.headline_table(results, points(results))))
+
+
+def test_what_becomes_of_unseen_people_is_printed_by_the_code(results, printed):
+    if results.about["dataset"] == "pendigits":
+        printed("README.md", "unseen", words.unseen(results, points(results)))
 
 
 def test_the_committed_digits_are_real_and_synthetic_faces_are_called_so(results):

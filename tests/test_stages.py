@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anonrep.data.codebook import Codebook
-from anonrep.data.dataset import Dataset
+from anonrep.data.dataset import UNSEEN, Dataset
 from anonrep.evaluation.attackers import FEW, AttackBudget, suite
 from anonrep.evaluation.certificate import accuracy_bound
 from anonrep.evaluation.frontier import choose, validation_bound
@@ -422,6 +422,63 @@ def test_where_all_runs_collapsed_there_is_nothing_to_attack_and_without_release
     assert read_json(out) == []
 
 
+# --- people who took part in nothing
+
+
+def with_unseen() -> Dataset:
+    """DATA, and after it two people more."""
+    more = drawn([3, 4], seed=2)
+    attributes = {name: np.concatenate([DATA.attributes[name], more.attributes[name]]) for name in DATA.attributes}
+    split = np.r_[DATA.split, np.full(len(more), UNSEEN, np.uint8)]
+    images = np.concatenate([DATA.images, more.images])
+    return Dataset(images, np.r_[DATA.z, more.z], attributes, split, DATA.provenance)
+
+
+def test_unseen_people_are_released_too_and_change_nothing_for_the_others(tmp_path):
+    both = with_unseen()
+    for name in ("noise", "k-means", "substitution", "decoded", "reversal"):
+        pairs = zip(
+            load_all(paths.release_folder(name), DATA), load_all(make(name, tmp_path / name, both), both), strict=True
+        )
+        for alone, found in pairs:
+            np.testing.assert_array_equal(found.data.images, alone.data.images)
+            assert (found.key, found.key | {"people": "unseen"}) == (alone.key, found.unseen.key)
+            assert alone.unseen is None
+            assert (found.data.n_private, found.unseen.data.n_private, len(found.unseen.data)) == (3, 2, 120)
+            if found.codebook:
+                np.testing.assert_array_equal(found.codebook.codes, alone.codebook.codes)
+                np.testing.assert_array_equal(found.unseen.codebook.release(), found.unseen.data.images)
+    baseline_release(both, "k_same", [2], start=START, out=tmp_path / "k-same")  # it needs to know the person
+    assert [one.unseen for one in load_all(tmp_path / "k-same", both)] == [None]
+
+
+def test_attackers_find_unseen_people_on_raw_images_and_the_certificate_counts_all_of_theirs(controls, tmp_path):
+    both, other = with_unseen(), {"people": "unseen"}
+    assess_controls(both, ASSESSMENT, ["permuted"], out=tmp_path, **CPU)
+    rows = read_json(tmp_path / "attacks.json")
+    assert [row for row in rows if row["people"] == "known"] == pick(controls, method="raw") + pick(
+        controls, method="permuted"
+    )
+    mine = pick(rows, task="identity", m=1, **other)
+    assert [(row["method"], row["seed"], row["attacker"]) for row in mine] == [
+        ("raw", 0, name) for name in (*FEW, "ensemble")
+    ]
+    assert max(row["accuracy"] for row in mine) > 0.9
+    assert {row["n"] for row in mine} == {54}
+
+    make("decoded", tmp_path / "decoded", both)
+    assess_release(
+        both, tmp_path / "decoded", load_readers(RAW, ASSESSMENT, "cpu"), ASSESSMENT, out=tmp_path / "rows", **CPU
+    )
+    found, (first, *_) = read_json(tmp_path / "rows"), load_all(tmp_path / "decoded", both)
+    assert [row["seed"] for row in pick(found["attacks"], attacker="trees", m=1, **other)] == [first.key["seed"]]
+    codes, z = first.unseen.codebook.codes, first.unseen.data.z
+    row, *_ = pick(found["certificate"], **other)
+    share = sum(np.bincount(z[codes == code]).max() for code in np.unique(codes)) / len(z)  # of the best rule
+    assert share < row["bound"] == accuracy_bound(codes, z)
+    assert (row["n"], row["majority"]) == (120, 0.5)
+
+
 # --- results
 
 
@@ -429,7 +486,7 @@ def collect(out: Path, without: str = "", targets: tuple[float, ...] = (0.5,), *
     """What stage results writes where params.yaml has all releases but one."""
     write_json(paths.threat_models_file("faces"), [{"method": "insider"}])
     one = {"data": "faces", "split": "clips"}
-    grid = {name: one | {"method": RELEASES[name][0]} for name in JUDGED if name != without}
+    grid = {n: one | {"method": RELEASES[n][0], "options": RELEASES[n][1]} for n in JUDGED if n != without}
     results.collect("faces", ["clips"], grid | more, targets, out=out)
     return {path.stem: read_json(path) for path in out.iterdir()}
 
@@ -485,7 +542,7 @@ def test_the_best_attacker_is_best_on_average_over_the_seeds_it_was_set_on(tmp_p
     natural = {"split": "clips", "method": "open", "setting": None, "target": None, "expression_accuracy": 0.6}
     tables = {name: [] for name in (*results.KINDS, "target_accuracy")} | {"attacks": rows}
     tables["naturalness"] = [natural | {"seed": s, "ssim": s / 4, "two_sample_accuracy": 0.8} for s in SEEDS]
-    for name, found in (tables | {"about": {"private": "identity", "utility": "expression"}}).items():
+    for name, found in (tables | {"about": {"private": "identity", "utility": "expression", "unseen": None}}).items():
         write_json(tmp_path / f"{name}.json", found)
     table = results.Results.read(tmp_path).releases
     one, zero, second = (row for _, row in table.iterrows())

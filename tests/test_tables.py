@@ -11,11 +11,20 @@ from anonrep.reports import tables, words
 from anonrep.stages.results import Results, as_table
 from anonrep.utils.text import percent
 
-KEY = {"dataset": "d", "split": "random", "target": None, "source": "uci", "knowledge": "release", "m": 1}
+KEY = {
+    "dataset": "d",
+    "split": "random",
+    "people": "known",
+    "target": None,
+    "source": "uci",
+    "knowledge": "release",
+    "m": 1,
+}
 
 
 def attack(method: str, setting: float | None, seed: int, task: str, attacker: str, accuracy: float, **more) -> dict:
     ends = {"low": accuracy - 0.02, "high": accuracy + 0.02, "n": 1000, "attackers": 9, "n_train": 100}
+    ends |= {"restarts": 0, "trained": True}
     row = {**KEY, "method": method, "setting": setting, "seed": seed, "task": task, "attacker": attacker, **ends}
     return {**row, "accuracy": accuracy, "information": 0.1, **more}
 
@@ -238,6 +247,26 @@ def test_attackers_who_learned_from_fewer_images_are_named():
     assert words.fewer_images(rows[rows.attacker == "cnn"]) == ""
 
 
+def test_a_network_that_did_not_train_is_no_evidence_of_privacy():
+    """With one seed that died the other one counts; with none left there is no number."""
+    dead = {"restarts": 2, "trained": False}
+    rows = [attack("raw", None, 0, task, "cnn", 0.9) for task in ("writer", "digit")]
+    rows += [attack("stabilised", lam, 0, "digit", "cnn", 0.99) for lam in (1, 2)]
+    rows += [attack("stabilised", 1, 0, "writer", "svm", 0.5)]
+    rows += [attack("stabilised", 1, 0, "writer", "cnn", 0.03, **dead)]
+    rows += [attack("stabilised", 2, seed, "writer", "cnn", 0.3, restarts=seed) for seed in (0, 1)]
+    rows += [attack("stabilised", 2, 2, "writer", "cnn", 0.03, **dead)]
+    results = made(rows, naturalness=[natural(lam, 0.9) for lam in (1, 2)])
+    table = tables.releases(results)
+    assert [tables.network(row, "private") for _, row in table.iterrows()] == ["90.0 %", "did not train", "30.0 %"]
+    assert tables.operating_point(table, "stabilised").setting == 2
+    shown = tables.attackers_table(results, [{"method": "stabilised", "setting": 1}], "writer").set_index("attacker")
+    assert shown["stabilised, λ = 1"].to_dict() == {"cnn": "did not train", "svm": "50.0 %\n48.0 to 52.0; 1"}
+    assert "each time: cnn on `stabilised` (2)" in words.restarted(results.attacks)
+    assert "All of them trained" in words.restarted(results.attacks[results.attacks.trained])
+    assert words.restarted(results.attacks[results.attacks.restarts == 0]) == ""
+
+
 def test_the_words_of_the_reports(found, golden):
     """Every sentence and table of the made-up project, as they stand in the golden file."""
     digits, faces = found["pendigits"].results, found["ferg"].results
@@ -251,6 +280,8 @@ def test_the_words_of_the_reports(found, golden):
     parts += [words.claim(digits, point) for point in points]
     parts += [words.faces(faces, split) for split in faces.about["splits"]]
     parts += [words.answers(digits.target_accuracy)]
+    parts += [words.unseen(digits, points), tables.markdown(tables.unseen_table(digits, points))]
+    parts += [words.unseen(faces, points)]
     best = tables.best_by_knowledge(digits, points)
     surrogate = found["pendigits"].surrogates(points)
     for table in (

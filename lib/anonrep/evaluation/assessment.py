@@ -36,6 +36,8 @@ class Attack:
     validation, test  float64 (n, C): probabilities, calibrated on validation; rows sum to 1
     candidates        how many were tried
     n_train           how many training images it learned from; for an ensemble the most of its members
+    restarts          how often a network was started again (`NetworkAttacker`)
+    trained           False for a network that ended at chance on its own training images each time
     """
 
     attacker: str
@@ -45,6 +47,8 @@ class Attack:
     test: np.ndarray
     candidates: int
     n_train: int
+    restarts: int = 0
+    trained: bool = True
 
     def on(self, index: np.ndarray | slice) -> "Attack":
         """The same attacker on some of the test images."""
@@ -72,7 +76,8 @@ def attack(attackers: Suite, train: Labelled, validation: Labelled, test: Labell
         calibrate = _calibration(raw, classes, validation[1])
         calibrated = calibrate(raw), calibrate(_probabilities(best, test[0], classes))
         n_train = getattr(best, "n_train_", len(train[1]))
-        found.append(Attack(name, classes, prior, *calibrated, len(candidates), n_train))
+        again, trained = getattr(best, "restarts_", 0), getattr(best, "trained_", True)
+        found.append(Attack(name, classes, prior, *calibrated, len(candidates), n_train, again, trained))
     return [*found, _ensemble(found, validation[1])]
 
 
@@ -115,7 +120,7 @@ def _ensemble(members: Sequence[Attack], labels: np.ndarray) -> Attack:
     ranked = sorted(members, key=lambda one: _accuracy(one.validation, classes, labels), reverse=True)
     means = [np.mean([one.validation for one in ranked[:size]], axis=0) for size in range(2, len(ranked) + 1)]
     if not means:
-        return replace(ranked[0], attacker="ensemble", candidates=1)
+        return replace(ranked[0], attacker="ensemble", candidates=1, restarts=0, trained=True)
     size = 2 + int(np.argmax([_accuracy(mean, classes, labels) for mean in means]))
     test = np.mean([one.test for one in ranked[:size]], axis=0)
     n_train = max(one.n_train for one in ranked[:size])
@@ -137,6 +142,8 @@ def attack_rows(
     attackers    how many attacked the release
     candidates   how many of this attacker were tried on validation
     n_train      how many training images it learned from; `attackers.AtMost` limits some
+    restarts     how often a network was started again, because it ended at chance on its own training images
+    trained      false for a network that ended there each time: its accuracy says nothing of the release
 
     and, for m = 1, the columns of `information.information_bounds`. There is no row where nobody has m images.
     """
@@ -151,6 +158,7 @@ def attack_rows(
             low, high = wilson(hits, n, simultaneous=len(attacks))
             row = {"attacker": one.attacker, "m": m, "accuracy": hits / n, "low": low, "high": high, "n": n}
             row |= {"attackers": len(attacks), "candidates": one.candidates, "n_train": one.n_train}
+            row |= {"restarts": one.restarts, "trained": one.trained}
             if m == 1:
                 row |= information_bounds(one.test, one.classes, labels, error=1 - low)
             rows.append(row)

@@ -23,6 +23,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from anonrep.evaluation.network_attacker import NetworkAttacker, large_network, perceptron
+from anonrep.utils.checks import check_fields
 from anonrep.utils.seeds import numpy_generator
 
 Suite = Mapping[str, Sequence[BaseEstimator]]
@@ -43,11 +44,7 @@ class AttackBudget:
     two_sample_epochs: int = 4  # of the network that tells real from released images
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name == "large_epochs" else 1
-            if type(value) is not int or value < least:
-                raise ValueError(f"{field.name} is {value!r}; expected a whole number from {least}")
+        check_fields(self, **{field.name: (1,) for field in fields(self) if field.name != "large_epochs"})
 
 
 def suite(budget: AttackBudget, *, seed: int, device: str = "cpu") -> Suite:

@@ -60,10 +60,10 @@ def named(attackers: Suite, names: Sequence[str]) -> Suite:
 def read(release: Dataset, task: str, reader: NetworkAttacker) -> dict:
     """A row for a network trained on raw images alone, which reads the released test images as an eye does.
 
-    accuracy, with its Wilson interval low to high, over n images.
+    accuracy, with its Wilson interval low to high, over n images; restarts and trained as in `attack_rows`.
     """
     test = release.subset("test")
     hits, n = int((reader.predict(test.images) == test.task(task)).sum()), len(test)
     low, high = wilson(hits, n)
     row = {"task": task, "attacker": RAW_READER, "m": 1, "accuracy": hits / n, "low": low, "high": high, "n": n}
-    return row | {"knowledge": "raw"}
+    return row | {"restarts": reader.restarts_, "trained": reader.trained_, "knowledge": "raw"}

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from anonrep.utils.convolutions import Flatten
 from anonrep.utils.images import jitter
 from anonrep.utils.precision import fast
-from anonrep.utils.seeds import seeded_initialisation, torch_generator
+from anonrep.utils.seeds import numpy_generator, seeded_initialisation, subseed, torch_generator
 from anonrep.utils.weights import load_weights, save_weights
+
+RESTARTS = 2  # the most, each at a third of the rate before
+LOOKED_AT = 2000  # training images, at most, on which a network is seen to be alive
 
 
 def plain_network(height: int, width: int, classes: int) -> nn.Module:
@@ -48,6 +51,10 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
     `network` is a function (height, width, classes) -> module; `augment` the strength of `jitter`, 0 for none;
     `smoothing` that of the labels (Szegedy et al., 2016). Adam on a one-cycle schedule whose top is `rate`. Same seed,
     same machine: same weights.
+
+    A network that ends at chance on its own training images (`at_chance`) is started again from another seed at a
+    third of the rate, at most RESTARTS times. `restarts_` says how often; `trained_` is False where the last one ended
+    at chance too: such a network is no evidence that a release hides anything.
     """
 
     def __init__(
@@ -68,14 +75,23 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
     def fit(self, images: np.ndarray, labels: np.ndarray) -> "NetworkAttacker":
         self.classes_, targets = np.unique(labels, return_inverse=True)
         self.shape_ = images.shape[1:]
-        self._build()
         x, y = self._tensor(images), torch.from_numpy(targets).to(self.device)
+        for self.restarts_ in range(RESTARTS + 1):
+            seed = subseed(self.seed, "restart", self.restarts_) if self.restarts_ else self.seed
+            self._train(x, y, seed, self.rate / 3**self.restarts_)
+            self.trained_ = not self._is_dead(images, targets)
+            if self.trained_:
+                break
+        return self
+
+    def _train(self, x: Tensor, y: Tensor, seed: int, rate: float) -> None:
+        self._build(seed)
         steps = -(-len(x) // self.batch)
-        optimiser = torch.optim.AdamW(self.module_.parameters(), lr=self.rate, weight_decay=0.01, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.epochs * steps + 1)
-        order = torch_generator(self.seed, "attacker order")
+        optimiser = torch.optim.AdamW(self.module_.parameters(), lr=rate, weight_decay=0.01, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=self.epochs * steps + 1)
+        order = torch_generator(seed, "attacker order")
         # Dropout draws from the global generator, which is seeded here and put back afterwards.
-        with seeded_initialisation(self.seed, "attacker dropout"):
+        with seeded_initialisation(seed, "attacker dropout"):
             self.module_.train()
             for _ in range(self.epochs):
                 for index in torch.randperm(len(x), generator=order).split(self.batch):
@@ -87,10 +103,14 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
                     optimiser.step()
                     schedule.step()
         self.module_.eval()
-        return self
 
-    def _build(self) -> None:
-        with seeded_initialisation(self.seed, "attacker"):
+    def _is_dead(self, images: np.ndarray, targets: np.ndarray) -> bool:
+        some = numpy_generator(self.seed, "attacker check").permutation(len(images))[:LOOKED_AT]
+        hits = int((self.predict_proba(images[some]).argmax(1) == targets[some]).sum())
+        return at_chance(hits, len(some), images, targets)
+
+    def _build(self, seed: int) -> None:
+        with seeded_initialisation(seed, "attacker"):
             self.module_ = self.network(*self.shape_, len(self.classes_))
         self.module_.to(self.device, memory_format=torch.channels_last)
 
@@ -111,6 +131,7 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
     def save(self, path: str) -> None:
         """Write the fitted weights as safetensors; `load` needs an attacker built with the same arguments."""
         facts = {"classes": torch.from_numpy(self.classes_), "shape": torch.tensor(self.shape_)}
+        facts |= {"restarts": torch.tensor(self.restarts_), "trained": torch.tensor(self.trained_)}
         save_weights(path, {**self.module_.state_dict(), **facts})
 
     def load(self, path: str) -> "NetworkAttacker":
@@ -118,9 +139,35 @@ class NetworkAttacker(ClassifierMixin, BaseEstimator):
         try:
             weights = load_weights(path)
             self.classes_, self.shape_ = weights.pop("classes").numpy(), tuple(weights.pop("shape").tolist())
-            self._build()
+            self.restarts_, self.trained_ = weights.pop("restarts").item(), weights.pop("trained").item()
+            self._build(self.seed)
             self.module_.load_state_dict(weights)
         except (KeyError, OSError, SafetensorError, RuntimeError) as error:
             raise ValueError(f"{path} holds no attacker that can be used ({error}): run `dvc repro`") from error
         self.module_.eval()
         return self
+
+
+def at_chance(hits: int, n: int, images: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether `hits` of `n` training images is no better than one label for all, although more could be learned.
+
+    images, labels  all training images, uint8 (N, H, W), and their labels as indices, (N,)
+
+    No better is an accuracy of at most the largest share of a label and three standard errors of n images above it.
+    More can be learned where a table of the images is above that: it names each image by the label that is most common
+    among the other images that look the same, and knows by heart an image that nothing else looks like. So nothing is
+    to be learned from one image for all, or from codewords that everybody shares alike.
+    """
+    counts = np.bincount(labels)
+    share = counts.max() / len(labels)
+    limit = share + 3 * np.sqrt(share * (1 - share) / n)
+    if hits / n > limit:
+        return False
+    same: dict[bytes, int] = {}
+    which = np.array([same.setdefault(image.tobytes(), len(same)) for image in images])
+    table = np.zeros((len(same), len(counts)), np.int64)
+    np.add.at(table, (which, labels), 1)
+    others = table[which]
+    others[np.arange(len(labels)), labels] -= 1
+    named = (others.argmax(1) == labels) | (others.sum(1) == 0)
+    return bool(named.mean() > limit)

@@ -14,10 +14,10 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.information import least_error
 from anonrep.reports import elements
-from anonrep.reports.figures import BASELINES, FACES, OURS, PAPER, named, release_name, synthetic, title_suffix
+from anonrep.reports.figures import BASELINES, FACES, OURS, PAPER, RIVALS, named, release_name, synthetic, title_suffix
 from anonrep.stages.results import KEY, READER, Results
 from anonrep.utils import project
-from anonrep.utils.text import percent
+from anonrep.utils.text import at_most, percent
 
 Point = Mapping[str, object]  # of a release: split, method, setting, target
 ATTACKED = {  # what the attackers of a row were trained on
@@ -26,6 +26,7 @@ ATTACKED = {  # what the attackers of a row were trained on
     "unseen": "released images the anonymiser was not trained on",
     "as few": "as few, that it was trained on",
 }
+DEAD = "did not train"  # in the place of the accuracy of a network that ended at chance on its own training images
 REASONS = {  # of the departures from the paper
     "kl": "phase (i) trains a variational autoencoder: its decoder draws a good image for any code near its data's",
     "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
@@ -110,7 +111,7 @@ def operating_point(table: pd.DataFrame, method: str, *, utility: float = 0.95, 
     mine = table[table.method == method]
     enough = mine[(mine.utility_cnn >= utility) & (mine.utility_reader >= reader)]
     mine = enough if len(enough) else mine
-    return mine.loc[mine.private_cnn.idxmin()]
+    return mine.loc[mine.private_cnn.fillna(mine.private).idxmin()]  # a network that did not train hides nothing
 
 
 def finite_point(results: Results) -> float:
@@ -192,7 +193,7 @@ def headline_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
                 {
                     "split": row.split,
                     "release": "raw images" if row.method == "raw" else _called(row, private),
-                    f"{private}: fresh CNN (paper)": percent(row.private_cnn),
+                    f"{private}: fresh CNN (paper)": network(row, "private"),
                     f"{private}: best attacker": f"{percent(row.private)}\n{row.private_attacker}",
                     f"{private}: certified bound": percent(row.bound),
                     f"{utility}: fresh network": percent(fresh) if fresh == fresh else _with_name(row, "utility"),
@@ -207,6 +208,12 @@ def _called(row: pd.Series, private: str) -> str:
     if row.method in OURS and pd.isna(row.target):
         return f"{row.method}\nλ = {row.setting:g}"
     return row.method + ("" if pd.isna(row.target) else f"\ntarget {row.target:g}, {named(private, row.target)}")
+
+
+def network(row: pd.Series, name: str) -> str:
+    """The accuracy of a fresh CNN in percent, or that it did not train. `row`: of `Results.releases`."""
+    dead = pd.isna(row[f"{name}_cnn"]) and row[f"{name}_cnn_dead"] > 0
+    return DEAD if dead else percent(row[f"{name}_cnn"])
 
 
 def _with_name(row: pd.Series, name: str) -> str:
@@ -230,9 +237,9 @@ def trade_off_table(results: Results, methods: Sequence[str]) -> pd.DataFrame:
         {
             "method": table.method,
             "λ": table.setting.map("{:g}".format),
-            f"{private}: fresh CNN": table.private_cnn.map(percent),
+            f"{private}: fresh CNN": [network(row, "private") for _, row in table.iterrows()],
             f"{private}: best attacker": [_with_name(row, "private") for _, row in table.iterrows()],
-            f"{utility}: fresh CNN": table.utility_cnn.map(percent),
+            f"{utility}: fresh CNN": [network(row, "utility") for _, row in table.iterrows()],
             f"{utility}: raw-trained": table.utility_reader.map(percent),
             "told from real": table.two_sample.map(percent),
             "SSIM": table.ssim.map("{:.2f}".format),
@@ -251,7 +258,7 @@ def audit_table(results: Results) -> pd.DataFrame:
         {
             "release": [release_name(row.method, row.setting) for row in table.itertuples()],
             f"{private}: best attacker": [_interval(row, "private") for _, row in table.iterrows()],
-            f"{utility}: fresh CNN": table.utility_cnn.map(percent),
+            f"{utility}: fresh CNN": [network(row, "utility") for _, row in table.iterrows()],
             f"{utility}: raw-trained": table.utility_reader.map(percent),
             "I(Z; X̂) at least": table.nats.map("{:.2f} nats".format),
             "seeds": table.seeds,
@@ -264,7 +271,7 @@ def attackers_table(results: Results, points: Sequence[Point], task: str) -> pd.
 
     Mean accuracy over seeds; below it the lowest and the highest end of the seeds' intervals, and the number of seeds.
     """
-    rows, columns = results.attackers(task), {}
+    rows, dead, columns = results.attackers(task), results.attackers(task, dead=True), {}
     controls = [{"method": name, "setting": None} for name in ("raw", "permuted", "constant")]
     for point in [*controls, *points]:
         mine = at(rows, **point)
@@ -272,7 +279,10 @@ def attackers_table(results: Results, points: Sequence[Point], task: str) -> pd.
             low, high = 100 * found.low.min(), 100 * found.high.max()
             cell = f"{percent(found.accuracy.mean())}\n{low:.1f} to {high:.1f}; {len(found)}"
             columns.setdefault(release_name(point["method"], point["setting"]), {})[attacker] = cell
-    table = pd.DataFrame(columns).reindex([name for name in rows.attacker.unique() if name != "majority"])
+        for attacker in at(dead, **point).attacker:
+            columns.setdefault(release_name(point["method"], point["setting"]), {}).setdefault(attacker, DEAD)
+    names = [name for name in results.attacks.attacker.unique() if name not in ("majority", READER)]
+    table = pd.DataFrame(columns).reindex(names)
     return table.fillna("–").rename_axis("attacker").reset_index()
 
 
@@ -289,7 +299,7 @@ def target_table(results: Results, split: str) -> pd.DataFrame:
                     "method": method,
                     "target": "" if pd.isna(row.target) else f"{row.target:g} {named(private, row.target)}",
                     private: "collapsed" if isinstance(row.collapsed, str) else _interval(row, "private"),
-                    f"{private}: CNN": percent(row.private_cnn),
+                    f"{private}: CNN": network(row, "private"),
                     f"{private}: raw-trained": percent(row.private_reader),
                     utility: _interval(row, "utility"),
                     f"{utility}: raw-trained": percent(row.utility_reader),
@@ -307,6 +317,39 @@ def paper_table() -> pd.DataFrame:
         for name, row in zip(("identity", "emotions"), rows, strict=True)
     ]
     return pd.DataFrame(cells, columns=["accuracy", *(f"target {target}" for target in PAPER)])
+
+
+def unseen_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
+    """Known people beside people who took part in nothing, a row a release: raw images, our methods, simple baselines.
+
+    Of a method the first, the middle and the last lambda, and those of `points`. A bound is the greatest over seeds.
+    """
+    private, utility, lams = results.private, results.to_keep, {}
+    both = releases(results).merge(releases(results.unseen), on=KEY, suffixes=("", "_unseen"))
+    for method, mine in both[both.method.isin(list(OURS))].groupby("method"):
+        sweep = sorted(mine.setting)
+        chosen = [point["setting"] for point in points if point["method"] == method]
+        lams[method] = {sweep[0], sweep[len(sweep) // 2], sweep[-1], *chosen}
+    chances = chance(results, both.split.iloc[0]), results.unseen.about["unseen"]["chance"]
+    lines = [{"release": "chance", **dict(zip(_pair(f"{private}: best attacker"), map(percent, chances), strict=True))}]
+    others = [name for name in ("raw", *BASELINES) if name not in RIVALS]
+    for _, row in both[both.method.isin([*OURS, *others])].iterrows():
+        if row.method in lams and row.setting not in lams[row.method]:
+            continue
+        line = {"release": "raw images" if row.method == "raw" else release_name(row.method, row.setting)}
+        for title, name, shown in (
+            (f"{private}: best attacker", "private", percent),
+            (f"{private}: certified bound", "bound", at_most),
+            (f"{utility}: fresh CNN", "utility_cnn", percent),
+            (f"{utility}: raw-trained", "utility_reader", percent),
+        ):
+            line |= dict(zip(_pair(title), map(shown, row[[name, f"{name}_unseen"]]), strict=True))
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("")
+
+
+def _pair(title: str) -> tuple[str, str]:
+    return title, f"{title}, unseen people"
 
 
 def certificate_table(results: Results) -> pd.DataFrame:
@@ -452,9 +495,9 @@ def ablation_table(results: Results, method: str) -> pd.DataFrame:
             continue
         row = found.iloc[0]
         line |= {
-            f"{private}: fresh CNN": percent(row.private_cnn),
+            f"{private}: fresh CNN": network(row, "private"),
             f"{private}: best attacker": _with_name(row, "private"),
-            f"{utility}: fresh CNN": percent(row.utility_cnn),
+            f"{utility}: fresh CNN": network(row, "utility"),
             f"{utility}: raw-trained": percent(row.utility_reader),
             "told from real": percent(row.two_sample),
         }

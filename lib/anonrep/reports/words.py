@@ -130,7 +130,7 @@ def faces(results: Results, split: str) -> str:
         row = standard.iloc[0]
         said.append(
             f"After the standard method a network that has only seen raw images names the {private} in "
-            f"{percent(row.private_reader)}, but a network trained on released images in {percent(row.private_cnn)}."
+            f"{percent(row.private_reader)}, but the best attacker of released images in {percent(row.private)}."
         )
     if best is None:
         said.append("Every game with a target collapsed.")
@@ -156,6 +156,39 @@ def own_runs(results: Results) -> str:
         f"{percent(own.utility)} of test images, where clips gave {percent(clips.utility)} (split {own.split}), and "
         f"it names the {private} in at most {at_most(own.bound)} instead of {at_most(clips.bound)} (certified)."
     )
+
+
+def unseen(results: Results, points: Sequence[Point]) -> str:
+    """Does it hide people it has never seen? What is left of what attackers gain over chance, for each of `points`."""
+    if results.unseen is None:
+        return "There were no people who took part in nothing, so nothing can be said about them."
+    private, utility, about = results.private, results.to_keep, results.unseen.about["unseen"]
+    here, there = tables.releases(results), tables.releases(results.unseen)
+    chances = tables.chance(results, points[0]["split"]), about["chance"]
+    raw = [at(table, split=points[0]["split"], method="raw").iloc[0].private for table in (here, there)]
+    said = [
+        f"{about['people']} people who took part in nothing, with {about['images']} images, were released as well. On "
+        f"their raw images the best attacker names the {private} in {percent(raw[1])}; chance is {percent(chances[1])}."
+    ]
+    for point in points:
+        if at(there, **point).empty:
+            continue
+        rows = [at(table, **point).iloc[0] for table in (here, there)]
+        left = [
+            f"{100 * (row.private - low) / (high - low):.0f} %"
+            for row, low, high in zip(rows, chances, raw, strict=True)
+        ]
+        said.append(
+            f"Released by `{point['method']}` at λ = {point['setting']:g}, in {percent(rows[1].private)}: of what "
+            f"attackers gain over chance on raw images {left[1]} is left, and {left[0]} with known people. A fresh "
+            f"network finds the {utility} in {percent(rows[1].utility_cnn)}."
+        )
+        if rows[1].bound == rows[1].bound:
+            said.append(
+                f"No classifier names the {private} in more than {at_most(rows[1].bound)} of such images of these "
+                "people (95 % confidence, all of their images counted)."
+            )
+    return " ".join(said)
 
 
 def _finite(table: pd.DataFrame, split: str) -> list:
@@ -247,6 +280,25 @@ def fewer_images(rows: pd.DataFrame) -> str:
     return (
         f"Of {rows.n_train.max():.0f} training images {names}, drawn at random, because their cost grows with the "
         "square of the number (`pairwise_images` in the parameters). With all images they may find more."
+    )
+
+
+def restarted(rows: pd.DataFrame) -> str:
+    """The networks that ended at chance on their own training images, in sentences; "" if there is none."""
+    rows = rows[(rows.m == 1) & (rows.restarts > 0)]
+    if rows.empty:
+        return ""
+
+    def counted(some: pd.DataFrame) -> str:
+        found = some.groupby(["attacker", "method"], sort=False).size()
+        return ", ".join(f"{attacker} on `{method}` ({count})" for (attacker, method), count in found.items())
+
+    dead = rows[~rows.trained.astype(bool)]
+    ended = f"Some did so each time: {counted(dead)}. Their accuracy says nothing of the release and is not shown."
+    return (
+        "Some networks ended at chance on their own training images, although there was something to learn, and were "
+        f"started again from another seed at a lower rate: {counted(rows)}. "
+        + (ended if len(dead) else "All of them trained then.")
     )
 
 

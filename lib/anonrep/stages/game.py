@@ -4,8 +4,8 @@ The folder of phases (i) and (ii) holds `seed-N.safetensors` with `seed-N.json`,
 `runs.json` (a row a seed; `collapsed` is a message or null) and for each seed `snapshots-N.npz`: the images of
 `watched` at the end of phase (i) and after each epoch of phase (ii). A release's folder holds the same of phase (iii)
 and, for each seed, the released images `seed-N.npz`; where a target is shown also two codebooks of the target's
-training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the nearest to each raw image
-(once a target, so not of a variant of the game).
+training images: `substituted-N.npz`, the nearest to each output, and `pixels.npz`, the nearest to each raw image (once
+a target, so not of a variant of the game).
 """
 
 import math

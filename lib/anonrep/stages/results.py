@@ -31,7 +31,8 @@ def collect(
 
     The releases are an argument, never what happens to lie in a folder: one that is taken back leaves no ghost.
 
-    about.json                names of the labels, sizes, source; of unseen people, how many they and their images are
+    about.json                names of the labels, sizes, source; of unseen people, where there are some, how many they
+                              and their images are, and chance
     attacks.json              a row an attacker (`evaluation.judge`), the controls first
     naturalness.json, runs.json, certificate.json, utility.json
     target_accuracy.json      `answers`
@@ -58,7 +59,8 @@ def collect(
             "source": first.source,
             "n_private": first.n_private,
             "splits": {split: [int((one.split == part).sum()) for part in range(3)] for split, one in sets.items()},
-            "unseen": None if others is None else {"people": others.n_private, "images": len(others)},
+            "unseen": others
+            and {"people": others.n_private, "images": len(others), "chance": others.chance(others.private)},
         },
     )
     here = [name for name in mine if releases[name]["split"] == splits[0]]
@@ -132,10 +134,11 @@ class Results:
         return cls(about, **known, unseen=others and cls(others, **unseen))
 
     def on(self, split: str) -> "Results":
-        """The rows on one split of the images."""
+        """The results on one split of the images alone."""
+        about = self.about | {"splits": {split: self.about["splits"][split]}}
         mine = {kind: getattr(self, kind) for kind in KINDS}
         mine = {kind: rows[rows.split == split] if len(rows) else rows for kind, rows in mine.items()}
-        return replace(self, **mine, unseen=self.unseen and self.unseen.on(split))
+        return replace(self, about=about, **mine, unseen=self.unseen and self.unseen.on(split))
 
     @property
     def private(self) -> str:
@@ -152,9 +155,13 @@ class Results:
         """Where the images come from, in a word."""
         return self.about["source"]
 
-    def attackers(self, task: str, m: int = 1) -> pd.DataFrame:
-        """The rows of attackers on released images who hold m images of one person; raw readers are left out."""
+    def attackers(self, task: str, m: int = 1, *, dead: bool = False) -> pd.DataFrame:
+        """The rows of attackers on released images who hold m images of one person; raw readers are left out.
+
+        Networks that ended at chance on their own training images are left out too; with `dead` the rows are theirs.
+        """
         rows = self.attacks[(self.attacks.task == task) & (self.attacks.m == m) & (self.attacks.attacker != READER)]
+        rows = rows[rows.trained.astype(bool) != dead]
         return rows[rows.knowledge == "release"]
 
     @cached_property
@@ -163,7 +170,8 @@ class Results:
 
         private, utility             of the best attacker: the one with the largest mean over the seeds it was set on
         *_attacker, *_low, *_high    its name, and the ends of its seeds' intervals
-        *_cnn                        the paper's protocol: a fresh plain network; missing where none was set on it
+        *_cnn                        the paper's protocol: a fresh plain network; missing where none was set on it, or
+                                     none trained: *_cnn_dead is the number of seeds of those
         *_reader                     read by a network trained on raw images alone
         ssim, two_sample             naturalness, where it was asked for
         seeds                        how many
@@ -180,16 +188,18 @@ class Results:
         return table.reset_index()
 
     def _of(self, task: str, name: str) -> pd.DataFrame:
-        rows = self.attackers(task)
+        rows, dead = self.attackers(task), self.attackers(task, dead=True)
         best = best_attackers(rows).groupby(KEY, dropna=False, sort=False)
         cnn = rows[rows.attacker == "cnn"].groupby(KEY, dropna=False, sort=False)
         readers = self.attacks[(self.attacks.task == task) & (self.attacks.attacker == READER)]
+        readers = readers[readers.trained.astype(bool)]
         columns = {
             name: best.accuracy.mean(),
             f"{name}_attacker": best.attacker.first(),
             f"{name}_low": best.low.min(),
             f"{name}_high": best.high.max(),
             f"{name}_cnn": cnn.accuracy.mean(),
+            f"{name}_cnn_dead": dead[dead.attacker == "cnn"].groupby(KEY, dropna=False, sort=False).size(),
             f"{name}_reader": readers.groupby(KEY, dropna=False, sort=False).accuracy.mean(),
         }
         if name == "private":
