@@ -60,7 +60,7 @@ def test_it_is_made_once_and_the_same_everywhere(demo, tmp_path):
     [
         ({"lam": "two"}, ValueError, "lambda 'two'; expected a number"),
         ({"lam": float("nan")}, ValueError, "expected a number from 0"),
-        ({"codes": 1}, ValueError, "codes is 1; expected at least 2"),
+        ({"codes": 1}, ValueError, "codes is 1; expected a whole number from 2"),
         ({"config": {"stepz": 3}}, TypeError, "stepz"),
         ({"game": {"hidden": 0}}, ValueError, "hidden is 0"),
         ({"config": {"neighbours": 50}}, ValueError, "validation images, .* are not of the person .* at least 50"),

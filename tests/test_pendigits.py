@@ -269,7 +269,15 @@ def test_build_numbers_the_writers_and_carries_the_provenance():
     assert dataset.z.tolist() == [0, 1, 2] * 20
     assert np.bincount(dataset.split).tolist() == [40, 10, 10]
     assert dataset.provenance == {
-        **{"source": "synthetic", "private": "writer", "utility": "digit", "digits": 60, "strokes": 60, "writers": 3},
+        **{
+            "source": "synthetic",
+            "private": "writer",
+            "utility": "digit",
+            "balanced": True,
+            "digits": 60,
+            "strokes": 60,
+            "writers": 3,
+        },
         **{"dataset": "pendigits", "size": 20, "frame": "digit", "split": "random", "split_seed": 3},
     }
     other = build(digits, {"source": "synthetic"}, Options(split_sizes=(40, 10, 10), seed=4))
@@ -284,24 +292,20 @@ def test_the_contact_sheet_names_synthetic_data():
         assert words in figure.get_suptitle()
 
 
-def test_the_real_training_file():
+def test_the_real_files():
     root = Path(__file__).parents[1]
     folder = Path(os.environ.get("ANONREP_DATA") or root / ".." / "shared" / "data")
     if not pendigits._look(folder / "pendigits"):
         pytest.skip("the real pen-digits files are not at hand (ANONREP_DATA)")
     dataset = pendigits.build_splits(pendigits.Options(source="shared"), ["random"], root)["random"]
+    found = dataset.unseen()
+    if found is not None:
+        assert (len(found), found.n_private, found.chance("writer")) == (3498, 14, 250 / 3498)
+        assert dataset.provenance["unseen_sha256"] == pendigits.UNSEEN_SHA256
+    dataset = dataset.known()
     assert json.loads(json.dumps(dataset.provenance))["strokes"] == 9433
     assert (len(dataset), dataset.n_private, dataset.source) == (7494, 30, "uci")
     assert np.bincount(dataset.split).tolist() == [5494, 1000, 1000]
     assert np.unique(dataset.task("digit")).tolist() == list(range(10))
     assert dataset.images.max((1, 2)).min() == 255
     assert hashlib.sha256(dataset.images.tobytes()).hexdigest()[:16] == "a88cc97ec952f19b"
-
-
-def test_the_real_test_file_is_read_too():
-    folder = Path(os.environ.get("ANONREP_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    path = folder / "pendigits" / "pendigits-orig.tes"
-    if not path.exists():
-        pytest.skip("the second real file is not at hand")
-    digits = parse_unipen(path.read_bytes())
-    assert (len(digits), len({one.writer for one in digits})) == (3498, 14)

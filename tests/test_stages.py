@@ -523,7 +523,7 @@ def attacked(method: str, seed: int, *, target: int | None = None, task: str = "
     """Rows of attackers on one task: attacker to accuracy."""
     key = {"split": "clips", "method": method, "setting": None, "target": target, "seed": seed, "task": task, "m": 1}
     spans = {name: {"accuracy": value, "low": value - 0.1, "high": value + 0.1} for name, value in found.items()}
-    return [{**key, "attacker": name, "knowledge": "release", **span} for name, span in spans.items()]
+    return [{**key, "attacker": name, "trained": True, "knowledge": "release", **span} for name, span in spans.items()]
 
 
 def test_the_best_attacker_is_best_on_average_over_the_seeds_it_was_set_on(tmp_path):
