@@ -180,9 +180,10 @@ def unseen(results: Results, points: Sequence[Point]) -> str:
         ]
         said.append(
             f"Released by `{point['method']}` at λ = {point['setting']:g}, in {percent(rows[1].private)}: of what "
-            f"attackers gain over chance on raw images {left[1]} is left, and {left[0]} with known people. A fresh "
-            f"network finds the {utility} in {percent(rows[1].utility_cnn)}."
+            f"attackers gain over chance on raw images {left[1]} is left, and {left[0]} with known people."
         )
+        if rows[1].utility_cnn == rows[1].utility_cnn:  # else no network trained
+            said.append(f"A fresh network finds the {utility} in {percent(rows[1].utility_cnn)}.")
         if rows[1].bound == rows[1].bound:
             said.append(
                 f"No classifier names the {private} in more than {at_most(rows[1].bound)} of such images of these "
