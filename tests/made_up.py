@@ -93,6 +93,8 @@ def _digits(folder: Path, releases: dict) -> None:
     for seed in (0, 1):
         start = folder / paths.start_folder("pendigits-stabilised") / f"seed-{seed}"
         save_players(start, _players(seed), SHAPE | {"variational": False})
+        watched = np.stack([data.images[:4], data.images[:4] // 2])
+        write_arrays(start.with_name(f"snapshots-{seed}.npz"), data.provenance, snapshots=watched)
         rows["attacks"] += attacks(data, key(data, "raw", None, None, seed), 1.0 - 0.02 * seed)
     rows["attacks"] += attacks(data, key(data, "raw", None, None, 0) | UNSEEN, 0.95)
     for method, seeds in SEEDS.items():

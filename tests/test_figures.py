@@ -201,6 +201,12 @@ def test_the_frontier_draws_means_over_seeds_of_one_image_with_the_attacker_belo
     assert small.get_title() == "slant (R²)"
 
 
+def test_images_are_followed_from_the_end_of_phase_i_through_both_games(found):
+    artefacts = found["pendigits"]
+    run, raw = artefacts.run(method="stabilised"), artefacts.data("random").images[:4]
+    np.testing.assert_array_equal(artefacts.snapshots(run), [raw, raw // 2, raw, raw])
+
+
 def test_a_codeword_stands_above_its_bar_and_its_column():
     counts, usage = np.arange(1, 13), np.random.default_rng(1).random((12, 5))
     words, bars, heat, _ = figures.codebook(IMAGES, counts, usage, private="writer", source="uci").axes

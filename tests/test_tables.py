@@ -296,7 +296,7 @@ def test_the_words_of_the_reports(found, golden):
         tables.departures_table(dict.fromkeys(tables.REASONS, 1)),
     ):
         parts.append(tables.markdown(table))
-    for name in ("FIGURE1", "FIGURE2", "COUPLES", "FRONTIER", "PARETO", "TARGETS", "IMAGES"):
+    for name in ("FIGURE1", "FIGURE2", "EPOCHS", "COUPLES", "FRONTIER", "PARETO", "TARGETS", "IMAGES"):
         pair = getattr(words, name)
         parts.append("\n".join(pair))
     golden("reports.txt", "\n\n".join(parts) + "\n")

@@ -125,8 +125,10 @@ class Artefacts:
         return pd.DataFrame(read_json(self.folder(run) / "history.json"))
 
     def snapshots(self, run: pd.Series) -> np.ndarray:
-        """The images watched through the epochs of a game: uint8 (epochs + 1, K, H, W)."""
-        return read_arrays(self.folder(run) / f"snapshots-{run.seed:g}.npz")["snapshots"]
+        """The watched images at the end of phase (i) and by epoch of (ii) and (iii): uint8 (epochs + 1, K, H, W)."""
+        folders = paths.start_folder(self.releases[run.release]["start"]), self.folder(run)
+        start, game = (read_arrays(folder / f"snapshots-{run.seed:g}.npz")["snapshots"] for folder in folders)
+        return np.concatenate([start, game[1:]])  # phase (iii) begins with what phase (ii) ended with
 
     def values(self, split: str) -> list[int]:
         """Every value of the utility label, in order."""

@@ -222,13 +222,13 @@ def strips(
 def epochs_strip(
     snapshots: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
 ) -> Figure:
-    """The paper's Fig. 3: images through the epochs of phase (iii). `snapshots`: uint8 (epochs + 1, K, H, W)."""
+    """The paper's Fig. 3: images through the epochs, the first at the end of phase (i): uint8 (epochs + 1, K, H, W)."""
     chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(columns, len(snapshots))).round().astype(int))
     figure = Figure(figsize=(0.6 * len(chosen) + 0.8, 0.6 * snapshots.shape[1] + 0.8), layout="constrained")
     axis = figure.subplots()
     mosaic(axis, list(snapshots[chosen].swapaxes(0, 1)), [""] * snapshots.shape[1], ink=ink)
     pitch = snapshots.shape[3] + GAP
-    axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epoch of phase (iii)")
+    axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epochs of the game")
     figure.suptitle(f"Images by epoch: {title_suffix(source, setting)}", fontsize=9, wrap=True)
     return figure
 

@@ -41,6 +41,12 @@ TARGETS = (
     "Table 1.",
     "Each point is a release, judged by its best attackers. Right and down is better.",
 )
+EPOCHS = (
+    "Fig. 3: a training image, and below it a validation image, by epoch.",
+    "Fig. 3 of the paper: a training image and a validation image (below), with the target chosen by us. The first "
+    "column is the end of phase (i), when the autoencoder copies its input; then come the epochs of phase (ii) and of "
+    "phase (iii).",
+)
 COUPLES = (
     "Fig. 4: 24 test images, the outputs of the restricted game below them, and below those what replaces them.",
     "Fig. 4 of the paper: 24 test images drawn at random, with the outputs of the restricted game and the training "
