@@ -53,8 +53,8 @@ def results(request, tmp_path_factory):
     """The committed results of a data set."""
     names = ("about", "target_accuracy", *KINDS)
     files = {name: committed(f"{METRICS}/{request.param}/{name}.json") for name in names}
-    if None in files.values():
-        pytest.skip("the committed results have their earlier form until the pipeline has run")
+    if None in files.values() or "unseen" not in json.loads(files["about"]):
+        pytest.skip("the committed results are of a run before the latest judges; the next full run has them")
     folder = tmp_path_factory.mktemp(request.param)
     for name, data in files.items():
         (folder / f"{name}.json").write_bytes(data)
