@@ -19,6 +19,7 @@ from anonrep.reports.artefacts import Artefacts
 from anonrep.stages import paths
 from anonrep.stages.checkpoints import save_players
 from anonrep.stages.releases import row, save_index
+from anonrep.stages.results import KINDS
 from anonrep.utils.files import write_arrays, write_json
 from anonrep.utils.images import to_tensor
 from anonrep.utils.seeds import seeded_initialisation
@@ -80,16 +81,17 @@ def write_metrics(folder: Path, data: Dataset, splits: dict, unseen: dict | None
     """The files that stage `results` writes; `unseen`: what about.json says of unseen people."""
     about = {"dataset": data.provenance["dataset"], "private": data.private, "utility": data.utility}
     about |= {"source": data.source, "n_private": data.n_private, "splits": splits, "unseen": unseen}
+    about["chance"] = dict.fromkeys(splits, data.chance(data.private))
     out = folder / paths.metrics_folder(about["dataset"])
     write_json(out / "about.json", about)
-    for kind in ("attacks", "naturalness", "certificate", "utility", "runs", "target_accuracy"):
+    for kind in (*KINDS, "target_accuracy"):
         write_json(out / f"{kind}.json", rows.get(kind, []))
 
 
 def _digits(folder: Path, releases: dict) -> None:
     data = build(DIGITS, {"source": "synthetic"}, Options(split_sizes=(2, 1, 1)))
     data.save(folder / paths.data_file("pendigits", "random"))
-    rows = {"attacks": [], "naturalness": [], "runs": [], "certificate": [], "utility": []}
+    rows = {kind: [] for kind in KINDS}
     for seed in (0, 1):
         start = folder / paths.start_folder("pendigits-stabilised") / f"seed-{seed}"
         save_players(start, _players(seed), SHAPE | {"variational": False})
@@ -120,6 +122,8 @@ def _digits(folder: Path, releases: dict) -> None:
                 if method == "finite":
                     rows["certificate"] += list(_certified({**run, "codes": 8}, 0.6 - lam / 20 + 0.01 * seed))
                     rows["certificate"] += list(_certified({**run | UNSEEN, "codes": 8}, 0.7 - lam / 20))
+                    shown = {"measure": "3 guesses", "value": 0.5, "low": 0.4, "high": 0.6, "n": 45, "who": None}
+                    rows["exposure"].append({**run, "codes": 8, **shown, "delta": 0.05, "source": "synthetic"})
                     kept = {"attribute": "aspect", "kind": "R2", "score": 0.4, "chance": 0.0}
                     rows["utility"].append({**run, "codes": 8, **kept, "source": "synthetic"})
             save_index(place, index)
@@ -139,6 +143,7 @@ def _digits(folder: Path, releases: dict) -> None:
 def _certified(run: dict, bound: float) -> Iterator[dict]:
     for m in (1, 5):
         found = {"m": m, "bound": bound + m / 100, "delta": 0.05, "n": 45, "information_bound": 0.1, "used": 8}
+        found |= {"joint_bound": found["bound"] + 0.01, "hits": 20}
         found |= {"best_attacker": 0.2, "attacker": "table", "utility": 0.9, "naturalness": 0.8}
         yield {**run, **found, "validation_bound": bound, "source": "synthetic"}
 
@@ -209,6 +214,7 @@ def _faces(folder: Path, releases: dict) -> None:
             rows["attacks"] += attacks(data, key(data, "finite", 4, target, 0), 0.3, FOUND | read)
         save_index(place, index)
         found = {"codes": 4, "m": 1, "bound": 0.25, "clip_bound": 0.45, "n": 168, "clips": 21, "delta": 0.05, "used": 4}
+        found |= {"joint_bound": 0.25, "hits": 32}
         rows["certificate"].append({**key(data, "finite", 4, TARGETS[0], 0), **found, "source": "synthetic"})
     artificial = face_data("random", draw).take(np.arange(56))
     nobody = np.full(len(artificial), 6)

@@ -274,3 +274,32 @@ def test_what_cannot_be_is_refused(wrong, message):
     if not {"p_z", "p_k"} & set(wrong) and "expected integers" not in message:
         with pytest.raises(ValueError, match=message):
             accuracy_bound(**{key: value for key, value in (GOOD | wrong).items() if key not in ("p_z", "p_k")})
+
+
+def test_in_a_balanced_file_the_limit_for_the_information_needs_its_correction():
+    """Ten people write ten digits ten times each. The code is the digit and, now and then, the person's own."""
+    people, slip = 10, 0.05
+    z, digit = np.divmod(np.arange(1000), 100)
+    digit //= 10
+    joint = np.full((people, 10), (1 - slip) / 10)
+    joint[np.arange(people), np.arange(people)] += slip
+    p_z, p_k = np.full(people, 0.1), np.full(10, 0.1)
+    truth, missed = rel_entr(joint / people, np.outer(p_z, p_k)).sum(), np.zeros(2)
+    for seed in range(12):
+        draw = np.random.default_rng(seed)
+        codes, test = np.where(draw.random(1000) < slip, z, digit), draw.permutation(1000)[:500]
+        for place, size in enumerate((None, 1000)):
+            how = {"p_z": p_z, "p_k": p_k, "images_per_person": (5,), "design_size": size}
+            (row,) = certify(codes[test], z[test], **how)
+            missed[place] += row["information_bound"] < truth
+    assert missed[0] >= 3, "without it the limit is too low far more often than one time in twenty"
+    assert missed[1] == 0
+
+
+def test_what_stands_together_costs_half_the_error_probability_each():
+    codes, z = np.arange(400) % 4, np.arange(400) % 7
+    one, five = certify(codes, z, p_z=np.full(7, 1 / 7), p_k=np.full(4, 0.25), images_per_person=(1, 5))
+    assert one["joint_bound"] == accuracy_bound(codes, z, 0.025) > one["bound"] == accuracy_bound(codes, z, 0.05)
+    assert five["joint_bound"] >= five["bound"] >= one["bound"]
+    (alone,) = certify(codes, z, p_z=np.full(7, 1 / 7), p_k=np.full(4, 0.25), images_per_person=(1,))
+    assert alone["joint_bound"] == alone["bound"]

@@ -32,8 +32,8 @@ def attack(method: str, setting: float | None, seed: int, task: str, attacker: s
 def made(attacks: list[dict], **rows: list[dict]) -> Results:
     """Results of these rows, of writers and digits."""
     about = {"dataset": "d", "private": "writer", "utility": "digit", "source": "uci", "n_private": 30}
-    about["splits"] = {"random": [1, 1, 1]}
-    kinds = ("naturalness", "certificate", "utility", "runs", "target_accuracy")
+    about |= {"splits": {"random": [1, 1, 1]}, "chance": {"random": 1 / 30}}
+    kinds = ("naturalness", "certificate", "exposure", "utility", "runs", "target_accuracy")
     return Results(about, as_table(attacks), **{kind: as_table(rows.get(kind, [])) for kind in kinds})
 
 

@@ -1,14 +1,13 @@
 """The frontier of releases of codewords: what each discloses and keeps, and from a target accuracy to a lambda.
 
-Somebody who releases images wants to promise "at most p of the images can be recognised" and not to think about lambda.
-So releases are made at many lambdas, validation images choose among them (`choose`), and test images, which took no
-part in the choice, say once whether the promise holds (`promise`).
+Somebody who releases images wants to promise "at most p of the released images show who they are of" and not to think
+about lambda. So releases are made at many lambdas, validation images choose among them (`choose`), and test images,
+which took no part in that choice, say once whether the promise holds (`promise`).
 
 Accuracies, bounds and p are fractions, information is in nats. In every function `data` is the raw data set, and the
 codes of a codebook come in the order of its images.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,6 +22,7 @@ from anonrep.evaluation.contingency import smoothed, table_attack
 from anonrep.evaluation.network_attacker import NetworkAttacker
 from anonrep.evaluation.utility import utility_by_code
 from anonrep.utils.seeds import numpy_generator
+from anonrep.utils.text import at_most
 
 
 def certificate_rows(
@@ -187,28 +187,23 @@ def answer(promised: dict, chosen: pd.Series | None, candidates: pd.DataFrame) -
     if promised["p"] < promised["least"]:
         return (
             f"No release can be certified at p = {p} on {n} test images: even one that shows everybody the same image "
-            f"has a bound of {_bound(promised['least'])} ({confidence})."
+            f"has a bound of {at_most(promised['least'], 2)} ({confidence})."
         )
     if chosen is None:
         return (
-            f"That at most {p} of people can be recognised cannot be had with these {len(candidates)} releases: the "
-            f"least of their bounds on validation images is {_bound(candidates.validation_bound.min())}."
+            f"None of these {len(candidates)} releases can promise that at most {p} of released images show who they "
+            f"are of: their least bound on validation images is {at_most(candidates.validation_bound.min(), 2)}."
         )
     release = f"λ = {chosen.lam:g}, K = {chosen.codes:g}"
     if promised["holds"]:
         return (
-            f"At most {p} of people can be recognised by any classifier that sees one released image ({release}): the "
-            f"certified bound on {n} untouched images is {_bound(promised['bound'])} ({confidence})."
+            f"No classifier names the person in more than {p} of released images ({release}): the certified bound on "
+            f"{n} test images, which took no part in this choice, is {at_most(promised['bound'], 2)} ({confidence})."
         )
     return (
-        f"Not certified: the release chosen for p = {p} ({release}) has a bound of {_bound(promised['bound'])} on "
+        f"Not certified: the release chosen for p = {p} ({release}) has a bound of {at_most(promised['bound'], 2)} on "
         f"{n} test images ({confidence}). Trying a smaller p is choosing again, and would need fresh test images."
     )
-
-
-def _bound(value: float) -> str:
-    """Rounded up: rounded down it would promise too much."""
-    return f"{math.ceil(1e4 * value) / 100:.2f} %"
 
 
 def _check_promise(p: float) -> None:

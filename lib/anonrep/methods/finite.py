@@ -1,4 +1,4 @@
-r"""The finite release: eq. (5) of the paper itself, with no adversary and no surrogate.
+r"""The finite release: eq. (5) of the paper with its own information term, no adversary and no surrogate.
 
 .. math:: \min \; \text{fidelity} + \lambda\, I(Z; \hat X)
 
@@ -8,7 +8,8 @@ The released image is a function of the code, so that I(Z; X_hat) <= I(Z; K) (da
 I(Z; K) is too large by about (K-1)(|Z|-1) / (2n) nats: the minimised quantity errs on the safe side. What is *claimed*
 of a release comes from `evaluation.certificate`, on other images.
 
-Fidelity says what a code should keep, without a label other than z; on faces, which are compared in the coordinates
+Fidelity is ours, in the place of the paper's discriminator. It says what a code should keep, without a label other
+than z; on faces, which are compared in the coordinates
 of `methods.content`, clip numbers tell part of the expression. It is the sum of three terms (`objective`):
 
 distortion    of the image, in the whitened hidden layer of the autoencoder of phases (i) and (ii);

@@ -69,9 +69,8 @@ def at(rows: pd.DataFrame, **key: object) -> pd.DataFrame:
 
 
 def chance(results: Results, split: str) -> float:
-    """Accuracy of naming the most frequent private label of the test images, and at least 1/|Z|."""
-    majority = at(results.attackers(results.private), split=split, method="raw", attacker="majority").accuracy
-    return max([1 / results.about["n_private"], *majority])
+    """The largest share of a private label, at least 1/|Z| (`Dataset.chance`)."""
+    return results.about["chance"][split]
 
 
 def bounds(results: Results) -> pd.DataFrame:
@@ -195,7 +194,7 @@ def headline_table(results: Results, points: Sequence[Point]) -> pd.DataFrame:
                     "release": "raw images" if row.method == "raw" else _called(row, private),
                     f"{private}: fresh CNN (paper)": network(row, "private"),
                     f"{private}: best attacker": f"{percent(row.private)}\n{row.private_attacker}",
-                    f"{private}: certified bound": percent(row.bound),
+                    f"{private}: certified bound": at_most(row.bound),
                     f"{utility}: fresh network": percent(fresh) if fresh == fresh else _with_name(row, "utility"),
                     f"{utility}: raw-trained network": percent(row.utility_reader),
                 }
@@ -366,9 +365,9 @@ def certificate_table(results: Results) -> pd.DataFrame:
         line |= {"codes": f"{codes:g}", "used": f"{one.used:.1f}"}
         for m, found in mine.groupby("m"):
             attack = percent(pd.to_numeric(found.best_attacker).mean()) if "best_attacker" in found else "–"
-            line[f"{results.private}: {m} image{'s' * (m > 1)}"] = f"{percent(found.bound.mean())}\n{attack}"
+            line[f"{results.private}: {m} image{'s' * (m > 1)}"] = f"{at_most(found.bound.mean())}\n{attack}"
         if "clip_bound" in one:
-            line["clips as draws"] = f"{percent(one.clip_bound)}\n{one.clips:g} clips"
+            line["clips as draws"] = f"{at_most(one.clip_bound)}\n{one.clips:g} clips"
         if "information_bound" in one:
             line["I(Z; K) at most"] = f"{one.information_bound:.3f} nats"
         if "utility" in one:
@@ -377,6 +376,21 @@ def certificate_table(results: Results) -> pd.DataFrame:
         lines.append(line)
     table = pd.DataFrame(lines)
     return table if table.split.nunique() > 1 else table.drop(columns="split")
+
+
+def exposure_table(results: Results, point: Point) -> pd.DataFrame:
+    """Who and what one finite release exposes most (`evaluation.exposure`): over its seeds, the largest of each number.
+
+    Below what the attack reached stands the lower limit, and, of one seed, whom it is about.
+    """
+    rows, lines = at(results.exposure, **{**point, "target": None}) if len(results.exposure) else results.exposure, []
+    for measure, found in rows.groupby("measure", sort=False) if len(rows) else ():
+        worst = found.loc[found.high.idxmax()]
+        who = "" if pd.isna(worst.who) else f"\n{worst.who}"
+        line = {"measure": measure, "attack on test images": f"{percent(found.value.max())}{who}"}
+        line |= {"the attack reaches at least": percent(found.low.max()), "no rule exceeds": at_most(found.high.max())}
+        lines.append(line | {"images": f"{worst.n:g}"})
+    return pd.DataFrame(lines)
 
 
 def codeword_table(data: Dataset, book: Codebook) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from anonrep.reports.artefacts import Artefacts
 from anonrep.reports.figures import COLOURS, named, title_suffix
 from anonrep.reports.tables import at
 from anonrep.stages.results import Results
-from anonrep.utils.text import percent
+from anonrep.utils.text import at_most, percent
 
 MARKS = {  # columns of `Artefacts.numbers` to curves of Fig. 2 and their signs
     "utility_cnn": ("utility", "●"),
@@ -104,7 +104,7 @@ def _value(numbers: Mapping | None, field: str) -> str:
     value = None if numbers is None else numbers[field]
     if field in ("private", "utility") and value is not None and not pd.isna(value):
         return elements.lines([percent(value), numbers[f"{field}_attacker"]])
-    return percent(value)
+    return at_most(value) if field == "bound" else percent(value)
 
 
 def slider(found: Artefacts, split: str, axis: str, methods: Sequence[str], setting: str) -> Markup:
@@ -141,7 +141,7 @@ def _numbers(rows: pd.DataFrame, what: str, results: Results) -> Markup:
     """A row's label: what it shows and, as far as it was measured, what the best attackers find in it."""
     tasks = {results.private: "private", results.to_keep: "utility"}
     found = [f"{task} {percent(row[name])}" for _, row in rows.iterrows() for task, name in tasks.items()]
-    bound = [f"certified {percent(row.bound)}" for _, row in rows.iterrows() if not pd.isna(row.bound)]
+    bound = [f"certified {at_most(row.bound)}" for _, row in rows.iterrows() if not pd.isna(row.bound)]
     return elements.lines([what, *found, *bound])
 
 

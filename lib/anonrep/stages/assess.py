@@ -16,6 +16,7 @@ import numpy as np
 
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.attackers import FEW, PAPERS, AttackBudget
+from anonrep.evaluation.exposure import exposure_rows
 from anonrep.evaluation.frontier import certificate_rows, unseen_rows, utility_rows
 from anonrep.evaluation.judge import judge
 from anonrep.evaluation.naturalness import naturalness
@@ -35,11 +36,12 @@ def assess_release(
                  and some attackers go for unseen people as well (`attack_unseen`)
     naturalness  does a release still look like what it shows, where `assessment` asks for it
     certificate  what no classifier exceeds, of codebooks, and on unseen people; and `utility`, what else they keep
+    exposure     of codebooks that attackers are trained on: the most exposed person and more (`evaluation.exposure`)
     runs         every run, why it collapsed, and the swings of a game that did not (`swings`). A collapsed run has a
                  row here alone: it is never reported as private
     """
     folder, device, raw = Path(folder), pick_device(device), data.known()
-    rows = {"attacks": [], "naturalness": [], "certificate": [], "utility": [], "runs": []}
+    rows = {"attacks": [], "naturalness": [], "certificate": [], "exposure": [], "utility": [], "runs": []}
     seen, history = set(), folder / "history.json"
     epochs = read_json(history) if history.exists() else []
     for found in read_index(folder):
@@ -69,6 +71,8 @@ def assess_release(
             if release.unseen:
                 both = (raw, release.codebook), (data.unseen(), release.unseen.codebook)
                 rows["certificate"] += unseen_rows(*both, **how | {"key": key | {"people": "unseen"}})
+            if release.attacked:
+                rows["exposure"] += exposure_rows(raw, release.codebook, key=key)
             names = [name for name in assessment["attributes"] if name in data.attributes]
             rows["utility"] += utility_rows(raw, release.codebook, names, key=key)
     write_json(out, rows)

@@ -16,7 +16,7 @@ from anonrep.utils.files import read_json, write_json
 KEY = ["split", "method", "setting", "target"]  # a release, over its seeds
 CONTROLS = ("permuted", "constant")  # where every attacker must fail
 READER = "raw reader"  # no attacker: a network trained on raw images alone, as our eyes are
-KINDS = ("attacks", "naturalness", "certificate", "utility", "runs")
+KINDS = ("attacks", "naturalness", "certificate", "exposure", "utility", "runs")
 
 
 def collect(
@@ -31,10 +31,10 @@ def collect(
 
     The releases are an argument, never what happens to lie in a folder: one that is taken back leaves no ghost.
 
-    about.json                names of the labels, sizes, source; of unseen people, where there are some, how many they
-                              and their images are, and chance
+    about.json                names of the labels, sizes, source, chance; of unseen people, where there are some, how
+                              many they and their images are, and chance
     attacks.json              a row an attacker (`evaluation.judge`), the controls first
-    naturalness.json, runs.json, certificate.json, utility.json
+    naturalness.json, runs.json, certificate.json, exposure.json, utility.json
     target_accuracy.json      `answers`
     """
     out, mine = Path(out), [name for name, release in releases.items() if release["data"] == data]
@@ -58,6 +58,7 @@ def collect(
             "utility": first.utility,
             "source": first.source,
             "n_private": first.n_private,
+            "chance": {split: one.chance(one.private) for split, one in sets.items()},
             "splits": {split: [int((one.split == part).sum()) for part in range(3)] for split, one in sets.items()},
             "unseen": others
             and {"people": others.n_private, "images": len(others), "chance": others.chance(others.private)},
@@ -108,7 +109,7 @@ class Results:
     """The rows of one data set as tables; everything a report says is taken from here.
 
     about                what `collect` wrote of the data set
-    attacks, naturalness, certificate, utility, runs, target_accuracy   a table a file, of known people
+    attacks, naturalness, certificate, exposure, utility, runs, target_accuracy   a table a file, of known people
     unseen               the attacks and certificates on unseen people, as `Results`; None where there are none
     """
 
@@ -116,6 +117,7 @@ class Results:
     attacks: pd.DataFrame
     naturalness: pd.DataFrame
     certificate: pd.DataFrame
+    exposure: pd.DataFrame
     utility: pd.DataFrame
     runs: pd.DataFrame
     target_accuracy: pd.DataFrame
