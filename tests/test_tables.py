@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import LOST_TARGET, WHY
 
-from anonrep.reports import tables, words
+from anonrep.reports import pareto, tables, words
 from anonrep.stages.results import Results, as_table
 from anonrep.utils.text import percent
 
@@ -35,6 +35,50 @@ def made(attacks: list[dict], **rows: list[dict]) -> Results:
     about |= {"splits": {"random": [1, 1, 1]}, "chance": {"random": 1 / 30}}
     kinds = ("naturalness", "certificate", "exposure", "utility", "runs", "target_accuracy")
     return Results(about, as_table(attacks), **{kind: as_table(rows.get(kind, [])) for kind in kinds})
+
+
+def rivals(lost: int, swing: float, private: float, reader: float) -> Results:
+    """The paper's term at 0.1 and 90 %, and gradient reversal beside it, with three seeds each at two lambdas."""
+    rows = {"attacks": [], "runs": [], "naturalness": []}
+    for method, numbers in (
+        ("stabilised", (0, 0.01, 0.1, 0.9)),
+        ("stabilised-reversal", (lost, swing, private, reader)),
+    ):
+        for lam, seed in ((lam, seed) for lam in (1, 2) for seed in range(3)):
+            key = {**KEY, "method": method, "setting": lam, "seed": seed}
+            gone = "collapsed" if seed < numbers[0] else None
+            rows["runs"].append({**key, "collapsed": gone, "swing": None if gone else numbers[1]})
+            if not gone:
+                rows["attacks"].append(attack(method, lam, seed, "writer", "trees", numbers[2]))
+                rows["attacks"].append(attack(method, lam, seed, "digit", "cnn", numbers[3]))
+                rows["naturalness"].append(
+                    {**key, "digit_accuracy": numbers[3], "ssim": 0.5, "two_sample_accuracy": 0.5}
+                )
+    return made(rows.pop("attacks"), **rows)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "training", "trade_off"),
+    [
+        ((0, 0.01, 0.1, 0.9), "not less stable", "not poorer"),
+        ((0, 0.01, 0.08, 0.95), "not less stable", "not poorer"),
+        ((0, 0.02, 0.2, 0.9), "unstable", "poorer"),
+        ((1, 0.01, 0.1, 0.85), "unstable", "poorer"),
+    ],
+)
+def test_whether_gradient_reversal_is_unstable_follows_from_the_rows(numbers, training, trade_off):
+    said = words.terms(rivals(*numbers))
+    assert said.endswith(f"So its training is **{training}** here, and its trade-off **{trade_off}**.")
+    table = tables.terms_table(rivals(*numbers))
+    assert table["private term"].tolist() == ["the paper's", "the paper's", "gradient reversal", "gradient reversal"]
+    assert table.collapsed.tolist()[2:] == [f"{numbers[0]} of 3"] * 2
+
+
+def test_where_no_rival_was_played_nothing_is_said_of_it(found):
+    results = found["pendigits"].results
+    assert words.terms(results) == ""
+    assert tables.terms_table(results).empty
+    assert pareto.terms(results)
 
 
 # --- what is chosen
@@ -290,13 +334,12 @@ def test_the_words_of_the_reports(found, golden):
         tables.audit_table(digits),
         tables.knowledge_table(best),
         tables.information_table(digits, points, surrogate, np.ones(3) / 3),
-        tables.stability_table(digits),
         tables.target_table(faces, "clips"),
         tables.paper_table(),
         tables.departures_table(dict.fromkeys(tables.REASONS, 1)),
     ):
         parts.append(tables.markdown(table))
-    for name in ("FIGURE1", "FIGURE2", "EPOCHS", "COUPLES", "FRONTIER", "PARETO", "TARGETS", "IMAGES"):
+    for name in ("FIGURE1", "FIGURE2", "EPOCHS", "COUPLES", "FRONTIER", "PARETO", "TARGETS", "TERMS", "IMAGES"):
         pair = getattr(words, name)
         parts.append("\n".join(pair))
     golden("reports.txt", "\n\n".join(parts) + "\n")

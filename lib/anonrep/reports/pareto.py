@@ -65,6 +65,27 @@ def _legend(figure: Figure, axis: Axes, **where: object) -> None:
     figure.legend(*zip(*entries, strict=True), fontsize=8, frameon=False, **where)
 
 
+def terms(results: Results, setting: str = "full") -> Figure:
+    """Best attacker against utility for the private terms of the same games (`tables.terms`), a panel a variant."""
+    table, split = tables.terms(results), next(iter(results.about["splits"]))
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, max(1, table.variant.nunique()), sharey=True, sharex=True))
+    colours = dict(zip(tables.TERMS.values(), (COLOURS["best"], COLOURS["cnn"], COLOURS["utility"]), strict=True))
+    for axis, (variant, mine) in zip(panels, table.groupby("variant", sort=False), strict=False):
+        for term, rows in mine.groupby("term", sort=False):
+            lost = rows.collapsed.notna().sum()
+            name = f"{term} ({lost} of {len(rows)} collapsed)" if lost else term
+            axis.scatter(rows.reader, rows.private, 12 + 14 * rows.setting, colours[term], label=name, alpha=0.8)
+        axis.axhline(tables.chance(results, split), **CHANCE, label="chance")
+        axis.set(title=variant, ylim=(0, None), xlabel=f"{results.to_keep}: network trained on raw images")
+        axis.legend(fontsize=8)
+        axis.grid(alpha=0.3)
+    percent_axes(*panels)
+    panels[0].set_ylabel(f"{results.private}: best attacker of each kind")
+    figure.suptitle(f"The private term; larger points are larger λ: {title_suffix(results.source, setting)}", wrap=True)
+    return figure
+
+
 def targets(results: Results, setting: str = "full") -> Figure:
     """The private label against the utility label, best attackers, a panel a split, a point a method and target."""
     private, utility, releases = results.private, results.to_keep, tables.releases(results)

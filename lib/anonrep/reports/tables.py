@@ -12,6 +12,7 @@ from IPython.display import HTML
 
 from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
+from anonrep.evaluation.attackers import FEW
 from anonrep.evaluation.information import least_error
 from anonrep.reports import elements
 from anonrep.reports.figures import BASELINES, FACES, OURS, PAPER, RIVALS, named, release_name, synthetic, title_suffix
@@ -27,6 +28,8 @@ ATTACKED = {  # what the attackers of a row were trained on
     "as few": "as few, that it was trained on",
 }
 DEAD = "did not train"  # in the place of the accuracy of a network that ended at chance on its own training images
+VARIANTS = ("faithful", "stabilised")
+TERMS = {"": "the paper's", "-reversal": "gradient reversal", "-kl": "divergence"}  # of the autoencoder, by end of name
 REASONS = {  # of the departures from the paper
     "kl": "phase (i) trains a variational autoencoder: its decoder draws a good image for any code near its data's",
     "freeze_decoder": "the encoder plays alone, so that every output stays on the decoder's manifold",
@@ -461,22 +464,38 @@ def information_table(
     return pd.DataFrame(lines)
 
 
-def stability_table(results: Results) -> pd.DataFrame:
-    """How much releases differ between seeds: a row for each method and setting with several seeds."""
-    private, lines = results.attackers(results.private), []
-    cnn = at(results.attackers(results.to_keep), attacker="cnn")
-    for (method, setting), runs in results.runs.groupby(["method", "setting"], dropna=False, sort=False):
-        if len(runs) < 2:
-            continue
-        line = {
-            "release": release_name(method, setting),
-            "seeds": len(runs),
-            "collapsed": int(runs.collapsed.notna().sum()),
-        }
-        for title, rows in {"best attacker": private, f"{results.to_keep}: fresh CNN": cnn}.items():
-            values = at(rows, method=method, setting=setting).groupby("seed").accuracy.max()
+def terms(results: Results) -> pd.DataFrame:
+    """The games that differ in the autoencoder's private term alone, a row a seed; lambdas at which rivals were played.
+
+    variant, term, setting, seed, collapsed
+    swing, mse_swing  how far the game swings at its end (`stages.assess.swings`)
+    private           accuracy on the private label of the best of FEW, attackers that all of these faced
+    fresh, reader     the utility label by a fresh CNN, and by a network trained on raw images; NaN after a collapse
+    """
+    runs = results.runs[results.runs.method.isin([f"{one}{end}" for one in VARIANTS for end in TERMS])]
+    played = runs[~runs.method.isin(VARIANTS)].setting.unique()
+    runs, key = runs[runs.setting.isin(played)], ["method", "setting", "seed"]
+    few = results.attackers(results.private)
+    found = {"private": few[few.attacker.isin(FEW)].groupby(key).accuracy.max()}
+    found["fresh"] = at(results.attackers(results.to_keep), attacker="cnn").groupby(key).accuracy.max()
+    if len(results.naturalness):
+        found["reader"] = results.naturalness.groupby(key)[f"{results.to_keep}_accuracy"].mean()
+    table = runs.join(pd.DataFrame(found, columns=["private", "fresh", "reader"]), on=key)
+    ends = [method.removeprefix("faithful").removeprefix("stabilised") for method in table.method]
+    variants = [method.removesuffix(end) for method, end in zip(table.method, ends, strict=True)]
+    return table.assign(variant=variants, term=[TERMS[end] for end in ends]).reset_index(drop=True)
+
+
+def terms_table(results: Results) -> pd.DataFrame:
+    """`terms` by variant, term and lambda: collapses, ends of the seeds' accuracies, and the mean swing."""
+    lines, ends = [], {results.private: "private", f"{results.to_keep}: raw-trained": "reader"}
+    for (variant, setting, term), mine in terms(results).groupby(["variant", "setting", "term"], sort=False):
+        line = {"game": variant, "λ": f"{setting:g}", "private term": term}
+        line["collapsed"] = f"{mine.collapsed.notna().sum()} of {len(mine)}"
+        for title, name in ends.items():
+            values = mine[name].dropna()
             line[title] = f"{percent(values.min())} to {percent(values.max())}" if len(values) else "–"
-        lines.append(line)
+        lines.append(line | {"swing of the private classifier": percent(mine.swing.mean())})
     return pd.DataFrame(lines)
 
 

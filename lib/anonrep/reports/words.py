@@ -57,6 +57,12 @@ PAPERS_TABLE = (
     "**Table 1 of the paper.** It is for the real FERG-DB and one network after substitution, so that its numbers "
     "are not to be compared with those of synthetic faces."
 )
+TERMS = (
+    "Best attacker against the digit as a network trained on raw images reads it, for three private terms, a panel for "
+    "each game.",
+    "Each point is a run, judged by one attacker of each kind; the larger the point, the larger λ. A run that "
+    "collapsed has no point and is counted in the legend. Lower and further right is better.",
+)
 IMAGES = (
     "Accuracy of the best attacker against how many images of one person it holds, for each audited release.",
     "Bars are 95 % intervals. The dotted line is the certified bound.",
@@ -272,6 +278,58 @@ def beaten_by(mine: pd.Series, others: pd.DataFrame) -> pd.DataFrame:
         }
     ).round(9)
     return others[(gains >= 0).all(axis=1) & (gains > 0).any(axis=1)]
+
+
+def terms(results: Results) -> str:
+    """Is gradient reversal unstable, and a poor trade-off, beside the paper's term in the same game (Section 2)?
+
+    Unstable: more runs collapsed; with equally many, the swing of the private classifier or the seeds' spread of the
+    best attacker is on average half as large again. A poor trade-off: of the means over seeds, more of reversal's are
+    beaten by one of the paper's (no worse for both labels, better for one) than the other way round.
+    """
+    table, said = tables.terms(results), []
+    for variant, mine in table.groupby("variant", sort=False):
+        by_term = {term: rows for term, rows in mine.groupby("term", sort=False)}
+        if not {"the paper's", "gradient reversal"} <= by_term.keys():
+            continue
+        ours, theirs = by_term["the paper's"], by_term["gradient reversal"]
+        lost, swing, spread = ([measure(rows) for rows in (ours, theirs)] for measure in (_lost, _swing, _spread))
+        unstable = lost[1] > lost[0] or (
+            lost[1] == lost[0] and (swing[1] > 1.5 * swing[0] or spread[1] > 1.5 * spread[0])
+        )
+        beaten = [_beaten(theirs, ours), _beaten(ours, theirs)]
+        poor = beaten[0] > beaten[1]
+        said.append(
+            f"In `{variant}` {lost[1]} of {len(theirs)} runs with gradient reversal collapsed, and {lost[0]} of "
+            f"{len(ours)} with the paper's term. The private classifier's accuracy swings by {percent(swing[1])} and "
+            f"{percent(swing[0])}, and the best attacker's differs between seeds by {percent(spread[1])} and "
+            f"{percent(spread[0])} (standard deviations). Of the trade-offs of gradient reversal, {beaten[0]} are "
+            f"beaten by one of the paper's term, and {beaten[1]} the other way round. So its training is "
+            f"{'**unstable**' if unstable else '**not less stable**'} here, and its trade-off "
+            f"**{'poorer' if poor else 'not poorer'}**."
+        )
+    return "\n\n".join(said)
+
+
+def _lost(rows: pd.DataFrame) -> int:
+    return int(rows.collapsed.notna().sum())
+
+
+def _swing(rows: pd.DataFrame) -> float:
+    return float(rows.swing.mean())
+
+
+def _spread(rows: pd.DataFrame) -> float:
+    return float(rows.groupby("setting").private.std(ddof=0).mean())
+
+
+def _beaten(rows: pd.DataFrame, others: pd.DataFrame) -> int:
+    """How many settings of `rows` one of `others` beats: a lower private and a higher utility accuracy, means."""
+    mine, theirs = (
+        part.groupby("setting")[["private", "reader"]].mean().dropna().to_numpy().round(9) * (1, -1)
+        for part in (rows, others)
+    )
+    return sum(any((other <= one).all() and (other < one).any() for other in theirs) for one in mine)
 
 
 def claim(results: Results, point: Point) -> str:
