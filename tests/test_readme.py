@@ -62,30 +62,14 @@ def results(request, tmp_path_factory):
     return found.on("random") if request.param == "pendigits" else found
 
 
-def points(results: Results) -> list[dict]:
-    """The releases of the headline table: of a sweep the chosen lambda, of targets the best."""
-    table, found = tables.releases(results), []
-    for split in results.about["splits"]:
-        if "stabilised" in set(table.method):
-            one = tables.operating_point(table, "stabilised")
-            found.append({"split": split, "method": "stabilised", "setting": one.setting})
-        found.append({"split": split, "method": "standard"})
-        best = tables.best_target(table, split)
-        if best is not None:
-            found.append({"split": split, "method": "substituted", "target": best.target})
-        finite = tables.at(table, split=split, method="finite", setting=tables.finite_point(results)).iloc[0]
-        found.append({"split": split, "method": "finite", "setting": finite.setting, "target": finite.target})
-    return found
-
-
 def test_the_tables_are_printed_by_the_code(results, printed):
     name = {"pendigits": "headline", "ferg": "faces"}[results.about["dataset"]]
-    printed("README.md", name, tables.markdown(tables.headline_table(results, points(results))))
+    printed("README.md", name, tables.markdown(tables.headline_table(results, tables.headline_points(results))))
 
 
 def test_what_becomes_of_unseen_people_is_printed_by_the_code(results, printed):
     if results.about["dataset"] == "pendigits":
-        printed("README.md", "unseen", words.unseen(results, points(results)))
+        printed("README.md", "unseen", words.unseen(results, tables.headline_points(results)))
 
 
 def test_the_committed_digits_are_real_and_synthetic_faces_are_called_so(results):
