@@ -1,5 +1,7 @@
 """Tables and sentences of the reports: their numbers are those of the rows, and golden files hold their words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +66,7 @@ def rivals(lost: int, swing: float, private: float, reader: float) -> Results:
         ((0, 0.01, 0.08, 0.95), "not less stable", "not poorer"),
         ((0, 0.02, 0.2, 0.9), "unstable", "poorer"),
         ((1, 0.01, 0.1, 0.85), "unstable", "poorer"),
+        ((3, 0.01, 0.0, 1.0), "unstable", "poorer"),
     ],
 )
 def test_whether_gradient_reversal_is_unstable_follows_from_the_rows(numbers, training, trade_off):
@@ -72,6 +75,18 @@ def test_whether_gradient_reversal_is_unstable_follows_from_the_rows(numbers, tr
     table = tables.terms_table(rivals(*numbers))
     assert table["private term"].tolist() == ["the paper's", "the paper's", "gradient reversal", "gradient reversal"]
     assert table.collapsed.tolist()[2:] == [f"{numbers[0]} of 3"] * 2
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_what_the_printed_sign_did_is_said_with_the_numbers_of_the_runs_that_lasted(lost):
+    results = rivals(lost, 0.01, 0.25, 0.6)
+    names = {"stabilised": "faithful", "stabilised-reversal": "faithful-printed-sign"}
+    kinds = {kind: getattr(results, kind) for kind in ("attacks", "runs", "naturalness")}
+    said = words.printed_sign(replace(results, **{kind: rows.replace(names) for kind, rows in kinds.items()}))
+    assert f"{2 * lost} of 6 runs collapsed" in said
+    assert ("Of the others" in said) == ("in 60.0 %" in said) == (lost < 3), "no number of a run that collapsed"
+    assert "Of `faithful` at the same λ" in said
+    assert words.printed_sign(results) == ""
 
 
 def test_where_no_rival_was_played_nothing_is_said_of_it(found):

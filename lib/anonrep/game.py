@@ -111,8 +111,8 @@ def moving(autoencoder: nn.Module, config: GameConfig) -> list[nn.Parameter]:
 def pretrain_autoencoder(autoencoder: nn.Module, x: Tensor, config: GameConfig, seed: int) -> list[dict]:
     """Phase (i): the autoencoder alone on binary cross-entropy a pixel, with `config.kl` as a variational one.
 
-    `x`: (N, 1, H, W), uint8 or float. Returns a row an epoch: `mse` a pixel between x and x_hat. The autoencoder is
-    changed in place.
+    The paper has "a pixel to pixel metric loss" and names none: cross-entropy is our choice. `x`: (N, 1, H, W), uint8
+    or float. Returns a row an epoch: `mse` a pixel between x and x_hat. The autoencoder is changed in place.
     """
     order, noise = torch_generator(seed, "pixel order"), torch_generator(seed, "pixel noise", device=x.device)
     optimiser = torch.optim.Adam(autoencoder.parameters(), lr=config.pixel_rate, fused=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from anonrep.evaluation.intervals import clopper_pearson
@@ -285,7 +286,8 @@ def terms(results: Results) -> str:
 
     Unstable: more runs collapsed; with equally many, the swing of the private classifier or the seeds' spread of the
     best attacker is on average half as large again. A poor trade-off: of the means over seeds, more of reversal's are
-    beaten by one of the paper's (no worse for both labels, better for one) than the other way round.
+    beaten by one of the paper's (no worse for both labels, better for one) than the other way round. A lambda whose
+    runs all collapsed offers no trade-off and is beaten.
     """
     table, said = tables.terms(results), []
     for variant, mine in table.groupby("variant", sort=False):
@@ -326,10 +328,36 @@ def _spread(rows: pd.DataFrame) -> float:
 def _beaten(rows: pd.DataFrame, others: pd.DataFrame) -> int:
     """How many settings of `rows` one of `others` beats: a lower private and a higher utility accuracy, means."""
     mine, theirs = (
-        part.groupby("setting")[["private", "reader"]].mean().dropna().to_numpy().round(9) * (1, -1)
-        for part in (rows, others)
+        part.groupby("setting")[["private", "reader"]].mean().to_numpy().round(9) * (1, -1) for part in (rows, others)
     )
-    return sum(any((other <= one).all() and (other < one).any() for other in theirs) for one in mine)
+    theirs = theirs[~np.isnan(theirs).any(axis=1)]
+    return sum(
+        any(np.isnan(one).any() or ((other <= one).all() and (other < one).any()) for other in theirs) for one in mine
+    )
+
+
+def printed_sign(results: Results) -> str:
+    """What eq. (12) with its printed sign led to, beside `faithful` at the same lambda; "" where it was not played."""
+    runs, table = at(results.runs, method="faithful-printed-sign"), results.releases
+    if runs.empty:
+        return ""
+    lost, lam = runs[runs.collapsed.notna()], runs.setting.iloc[0]
+    said = (
+        "As printed, (12) has the autoencoder minimise the discriminator's own loss, and so help it. We played that "
+        f"too, at λ = {lam:g}: {len(lost)} of {len(runs)} runs collapsed"
+    )
+    said += f" (the first {lost.collapsed.iloc[0]})." if len(lost) else "."
+    for name, found in (
+        ("the others", at(table, method="faithful-printed-sign", setting=lam)),
+        ("`faithful` at the same λ", at(table, method="faithful", setting=lam)),
+    ):
+        for _, row in found.iterrows():
+            said += (
+                f" Of {name}, a network tells images from real ones in {percent(row.two_sample)}, a network trained on "
+                f"raw images reads the {results.to_keep} in {percent(row.utility_reader)}, and a fresh CNN names the "
+                f"{results.private} in {percent(row.private_cnn)}."
+            )
+    return said
 
 
 def claim(results: Results, point: Point) -> str:
