@@ -108,6 +108,7 @@ def execute(source: Path, executed: Path, parameters: dict[str, object]) -> str 
                 stdout_file=Log(sys.stdout),
                 stderr_file=Log(sys.stderr),
                 cwd=folder,
+                shutdown_kernel="immediate",  # what it made is on disk; its own way of going takes a second of a core
                 # Its own words about ports and interrupts; what a cell says comes all the same.
                 extra_arguments=["--IPKernelApp.log_level=50"],
             )

@@ -7,7 +7,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from IPython.display import SVG, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -222,13 +221,13 @@ def strips(
 def epochs_strip(
     snapshots: np.ndarray, *, source: str, setting: str = "full", columns: int = 12, ink: bool = True
 ) -> Figure:
-    """The paper's Fig. 3: images through the epochs, the first at the end of phase (i): uint8 (epochs + 1, K, H, W)."""
+    """The paper's Fig. 3: images through the epochs of phase (iii). `snapshots`: uint8 (epochs + 1, K, H, W)."""
     chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(columns, len(snapshots))).round().astype(int))
     figure = Figure(figsize=(0.6 * len(chosen) + 0.8, 0.6 * snapshots.shape[1] + 0.8), layout="constrained")
     axis = figure.subplots()
     mosaic(axis, list(snapshots[chosen].swapaxes(0, 1)), [""] * snapshots.shape[1], ink=ink)
     pitch = snapshots.shape[3] + GAP
-    axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epochs of the game")
+    axis.set(xticks=[pitch * (i + 0.5) for i in range(len(chosen))], xticklabels=chosen, xlabel="epoch of phase (iii)")
     figure.suptitle(f"Images by epoch: {title_suffix(source, setting)}", fontsize=9, wrap=True)
     return figure
 
@@ -286,6 +285,8 @@ def terms(history: pd.DataFrame, *, source: str, setting: str = "full") -> Figur
 
 def _curves(histories: Mapping[str, pd.DataFrame], x: str, columns: Sequence[str], title: str) -> Figure:
     """A line for each column; its band reaches from the smallest to the largest value, so that nothing is random."""
+    import seaborn as sns  # here, because with SciPy's statistics it costs each stage that draws a second
+
     figure = Figure(figsize=(5.2 * len(histories), 3.6), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(histories), sharey=True))
     for axis, (name, history) in zip(panels, histories.items(), strict=True):
@@ -317,6 +318,8 @@ def codebook(
 
     If the codewords told nothing about the person, every row of the heat map would look like the bars.
     """
+    import seaborn as sns
+
     people = usage.shape[1]
     # Fixed places, in inches: a codeword, its bar and its column of the heat map stand exactly under one another.
     cell = float(np.clip(9 / len(images), 0.2, 0.9))  # from 10 to 45 codewords the figure is equally wide
