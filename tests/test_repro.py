@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dvc.utils.serialize import _yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,3 +244,20 @@ def test_an_unpacked_archive_without_git_runs(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out").read_text() == "made\n"
+
+
+def test_dvc_lock_is_the_same_bytes_with_the_compiled_reader(tmp_path, monkeypatch):
+    """`anonrep.pipeline.dvc` reads it so before a stage is added. On these values YAML's readers may differ."""
+    values = [1e-05, 0.1, 3, "1e-05", "on", "010", None, True, "", "λ: a\n b", "x " * 99, [], {}, [[1, 2]]]
+    stages = {f"stage@{i}": {"cmd": "python -m x " * 20, "params": {"p": value}} for i, value in enumerate(values)}
+
+    def added(name: str) -> bytes:
+        path = tmp_path / name
+        _yaml.dump_yaml(path, {"schema": "2.0", "stages": stages})
+        with _yaml.modify_yaml(path) as lock:
+            lock["stages"].update(another={"cmd": "true"}, **{"stage@0": {"cmd": "false"}})
+        return path.read_bytes()
+
+    slow = added("slow")
+    monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml)
+    assert added("fast") == slow

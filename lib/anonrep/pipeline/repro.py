@@ -34,7 +34,7 @@ from anonrep.utils.project import root
 
 LOCK = resume.PLACE / "repro.lock"  # held by this process, and by each dvc that it starts
 CODE = "code"  # the stage whose outputs all others depend on
-DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+DVC = (sys.executable, "-m", "anonrep.pipeline.dvc", "--wait-for-lock")
 GRACE = 3  # seconds that stages which are asked to stop have to put their locks away
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OWN = {"start_new_session": True}  # a process group of its own, so that what is sent to it reaches nobody else

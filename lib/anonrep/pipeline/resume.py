@@ -98,7 +98,8 @@ def _mend_users(path: Path) -> list[str]:
 def _at_it(info: dict) -> bool:
     """Whether an entry's process is there, and is DVC."""
     try:
-        return any(Path(word).name == "dvc" for word in psutil.Process(int(info["pid"])).cmdline())
+        words = psutil.Process(int(info["pid"])).cmdline()
+        return any(Path(word).name in ("dvc", "anonrep.pipeline.dvc") for word in words)
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:  # not to be asked
