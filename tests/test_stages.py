@@ -289,7 +289,7 @@ def test_a_collapsed_run_has_a_row_and_no_file_and_is_judged_by_nobody(assessed,
     assert name != "lost" or "collapsed in epoch 0 of the privacy phase" in why[0][0]
     assert not [path for seed in lost for path in folder.glob(f"*[a-z0-9]-{seed}.npz") if "snap" not in path.name]
     runs = [row for row in assessed[name]["runs"] if row["collapsed"]]
-    assert {row["seed"] for row in runs} == (lost if name != "k-means" else set())  # that is certified, not attacked
+    assert {row["seed"] for row in runs} == lost
     for kind in ("attacks", "certificate", "utility"):
         rows = [row for row in assessed[name][kind] if row["method"] != "pixels"]  # raw pixels need no game
         assert {row["seed"] for row in rows} <= {*SEEDS} - lost

@@ -31,7 +31,7 @@ def judge(
     private, utility    names of the attackers of the private and of the utility label; ALL for the whole suite, () for
                         none
     side, side_tasks    names of the attackers of each of these attributes
-    readers             networks trained on raw images, by the task that they read (`read`)
+    readers             networks trained on raw images, by the task that they read (`read`); not on permuted labels
     images_per_person   how many images of one person the attacker of the private label holds
     permute             a seed to shuffle the labels with: the control that must come out at chance
     key                 leads each row; its "seed", 0 where it is None, is the attackers'
@@ -47,7 +47,7 @@ def judge(
             images = images_per_person if task == release.private else (1,)
             found = assess(release, task, chosen, permute=permute, images_per_person=images)
             rows += [row for row in found if len(chosen) > 1 or row["attacker"] in chosen]
-    for task, reader in (readers or {}).items():
+    for task, reader in (readers or {}).items() if permute is None else ():  # a reader knows the true labels
         rows.append(read(release, task, reader))
     return [{**key, **row, "source": release.source} for row in rows]
 

@@ -238,7 +238,8 @@ def collapsed(runs: pd.DataFrame) -> str:
     for row in lost.itertuples():
         names = [f"split {row.split}"] * (runs.split.nunique() > 1)
         names += [] if pd.isna(row.target) else [f"target {row.target:g}"]
-        where = ", ".join([*names, f"λ = {row.setting:g}", f"seed {row.seed:g}"])
+        names += [] if pd.isna(row.setting) else [f"λ = {row.setting:g}"]
+        where = ", ".join([*names, f"seed {row.seed:g}"])
         lines.append(f"- `{row.method}`, {where}: {row.collapsed}")
     head = f"{len(lost)} of {len(runs)} runs collapsed. They are no evidence of privacy and have no accuracy:"
     return "\n".join([head, "", *lines])

@@ -46,7 +46,7 @@ def assess_release(
     epochs = read_json(history) if history.exists() else []
     for found in read_index(folder):
         key = key_of(data, found)
-        if found["attacked"]:
+        if found["attacked"] or found["collapsed"]:
             own = [row for row in epochs if row["seed"] == found["seed"] and row.get("phase") == "privacy"]
             moved = swings([] if found["collapsed"] or found["codes"] else own)
             rows["runs"].append({**key, "collapsed": found["collapsed"], **moved, "source": data.source})

@@ -14,6 +14,7 @@ from anonrep.data.codebook import Codebook
 from anonrep.data.dataset import Dataset
 from anonrep.evaluation.frontier import validation_bound
 from anonrep.game import encode
+from anonrep.methods.augmentations import View
 from anonrep.methods.code_encoder import decode_codewords, features, make_codebook, save_encoder, used_codes
 from anonrep.methods.codebooks import second_codes
 from anonrep.methods.content import content, content_views, nearest_codewords, similar_runs
@@ -121,6 +122,7 @@ def _on_content(
     *,
     targets: Sequence[int],
     runs: str,
+    device: str,
     seed: int = 0,
     **_: object,
 ) -> Iterator[tuple[int, int, dict]]:
@@ -130,6 +132,7 @@ def _on_content(
     found = content(both, both.attributes["clip"] if runs == "clips" else similar_runs(both))
     how = {"copies": config.copies, "strength": config.jitter, "neighbours": config.neighbours}
     seen = content_views(data, found[: len(data)], **how, generator=torch_generator(seed, "finite views"))
+    seen = {name: View(**{part: value.to(device) for part, value in vars(view).items()}) for name, view in seen.items()}
     train = np.flatnonzero(data.split == 0)
     for k in codes:
         encoder, history, restarts = learn(features(architecture)[0], seen, lam, replace(config, codes=k), seed)
