@@ -12,7 +12,6 @@ from itertools import product
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import clone
-from sklearn.metrics import log_loss
 from tqdm import tqdm
 
 from anonrep.data.dataset import SPLITS, Dataset
@@ -109,7 +108,8 @@ def _calibration(probabilities: np.ndarray, classes: np.ndarray, labels: np.ndar
 
     known = np.isin(labels, classes)  # a label without training images cannot be learned
     options = list(product(TEMPERATURES, MIXING))
-    costs = [log_loss(labels[known], at(*option, probabilities[known]), labels=classes) for option in options]
+    rows = np.arange(known.sum()), np.searchsorted(classes, labels[known])
+    costs = [-np.log(at(*option, probabilities[known])[rows]).mean() for option in options]
     temperature, share = options[int(np.argmin(costs))]
     # A share of 1 would make all classes equally likely and lose the likeliest one; a little less keeps it.
     return lambda p: at(temperature, min(share, 1 - 1e-6), p)
