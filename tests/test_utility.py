@@ -79,7 +79,7 @@ def test_the_codes_say_what_the_trees_find_in_their_codewords():
 @given(n_codes=st.integers(1, 40), seed=st.integers(0, 99))
 @settings(max_examples=30)
 def test_is_the_definition_one_image_at_a_time(n_codes, seed):
-    """Against scikit-learn's own guess at chance, fitted to each code's training images; validation images do not count."""
+    """Against scikit-learn's guess at chance, fitted to each code's training images; validation does not count."""
     data = bars(300, seed)
     codes = np.random.default_rng(seed).integers(0, n_codes, 300)
     train, test = data.split == 0, data.split == 2
