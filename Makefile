@@ -24,7 +24,7 @@ report: .venv/installed ## build the HTML reports again from the results that ar
 	@python -m anonrep.pipeline.resume --metrics
 	@for stage in report audit index; do dvc repro --single-item --force $$stage || exit 1; done
 
-test: .venv/installed ## the tests, with lint among them, in at most five minutes
+test: .venv/installed ## the tests, with lint among them
 	@$(PYTEST) -m "not slow"
 
 test-all: test ## and what is slow: kills, full disks, the bench, a long fuzz
