@@ -131,7 +131,7 @@ def certificate(results: Results, point: Point) -> str:
     return (
         f"The release shows one of {used} codewords. No classifier names the {private} in more than {bound} of "
         f"released images. This is certified on {one.draws.iloc[0]}, with {percent(1 - one.delta.iloc[0])} confidence, "
-        "for images that are drawn like the test images and an attacker who knows nothing else about the person."
+        "for images that are drawn like the test images and attackers without other information about the person."
         f"{several}"
         f"{together if more else ''}{seeds}{_tried(one)}"
     )
@@ -194,14 +194,14 @@ def own_runs(results: Results) -> str:
 def unseen(results: Results, points: Sequence[Point]) -> str:
     """Does it hide people it has never seen? What is left of what attackers gain over chance, for each of `points`."""
     if results.unseen is None:
-        return "There were no people who took part in nothing, so nothing can be said about them."
+        return "There were no images of people outside the training data, so nothing can be said about them."
     private, utility, about = results.private, results.to_keep, results.unseen.about["unseen"]
     here, there = tables.releases(results), tables.releases(results.unseen)
     chances = tables.chance(results, points[0]["split"]), about["chance"]
     raw = [at(table, split=points[0]["split"], method="raw").iloc[0].private for table in (here, there)]
     said = [
-        f"{about['people']} people who took part in nothing, with {about['images']} images, were released as well. On "
-        f"their raw images the best attacker names the {private} in {percent(raw[1])}; chance is {percent(chances[1])}."
+        f"{about['people']} people on whom no network was trained, with {about['images']} images, were released as well. "
+        f"On their raw images the best attacker names the {private} in {percent(raw[1])}; chance is {percent(chances[1])}."
     ]
     for point in points:
         if at(there, **point).empty:
