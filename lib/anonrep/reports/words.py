@@ -200,8 +200,9 @@ def unseen(results: Results, points: Sequence[Point]) -> str:
     chances = tables.chance(results, points[0]["split"]), about["chance"]
     raw = [at(table, split=points[0]["split"], method="raw").iloc[0].private for table in (here, there)]
     said = [
-        f"{about['people']} people on whom no network was trained, with {about['images']} images, were released as well. "
-        f"On their raw images the best attacker names the {private} in {percent(raw[1])}; chance is {percent(chances[1])}."
+        f"{about['people']} people on whom no network was trained, with {about['images']} images, were released as "
+        f"well. On their raw images the best attacker names the {private} in {percent(raw[1])}; chance is "
+        f"{percent(chances[1])}."
     ]
     for point in points:
         if at(there, **point).empty:
