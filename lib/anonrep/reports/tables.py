@@ -470,17 +470,16 @@ def terms(results: Results) -> pd.DataFrame:
     variant, term, setting, seed, collapsed
     swing, mse_swing  how far the game swings at its end (`stages.assess.swings`)
     private           accuracy on the private label of the best of FEW, attackers that all of these faced
-    fresh, reader     the utility label by a fresh CNN, and by a network trained on raw images; NaN after a collapse
+    reader            accuracy on the utility label of a network trained on raw images; NaN after a collapse
     """
     runs = results.runs[results.runs.method.isin([f"{one}{end}" for one in VARIANTS for end in TERMS])]
     played = runs[~runs.method.isin(VARIANTS)].setting.unique()
     runs, key = runs[runs.setting.isin(played)], ["method", "setting", "seed"]
     few = results.attackers(results.private)
     found = {"private": few[few.attacker.isin(FEW)].groupby(key).accuracy.max()}
-    found["fresh"] = at(results.attackers(results.to_keep), attacker="cnn").groupby(key).accuracy.max()
     if len(results.naturalness):
         found["reader"] = results.naturalness.groupby(key)[f"{results.to_keep}_accuracy"].mean()
-    table = runs.join(pd.DataFrame(found, columns=["private", "fresh", "reader"]), on=key)
+    table = runs.join(pd.DataFrame(found, columns=["private", "reader"]), on=key)
     ends = [method.removeprefix("faithful").removeprefix("stabilised") for method in table.method]
     variants = [method.removesuffix(end) for method, end in zip(table.method, ends, strict=True)]
     return table.assign(variant=variants, term=[TERMS[end] for end in ends]).reset_index(drop=True)
